@@ -1,0 +1,1 @@
+//! Follows Tidings jobs over any transport.

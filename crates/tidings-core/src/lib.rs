@@ -1,0 +1,1 @@
+//! Jobs, events, the log and the host that Tidings' transports mount on.

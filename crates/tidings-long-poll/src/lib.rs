@@ -1,0 +1,1 @@
+//! Tidings over long polling: holds a request until something is new.

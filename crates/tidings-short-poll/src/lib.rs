@@ -1,0 +1,1 @@
+//! Tidings over short polling: answers at once with what is new.

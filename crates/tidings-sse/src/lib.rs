@@ -1,0 +1,1 @@
+//! Tidings over Server-Sent Events.

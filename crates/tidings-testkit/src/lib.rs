@@ -1,0 +1,1 @@
+//! The behaviour that every Tidings transport must show, as tests.

@@ -1,0 +1,2 @@
+//! Tidings as a server of its own.
+fn main() {}
