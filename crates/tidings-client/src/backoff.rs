@@ -33,6 +33,11 @@ impl Backoff {
         self.failing_since = None;
     }
 
+    /// Whether the last thing that happened was a failure.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing_since.is_some()
+    }
+
     /// Says how long to wait after this failure, and gives the error back where there is nothing to wait for: because it is
     /// not temporary, or has gone on for too long.
     pub(crate) fn failed(&mut self, error: Error) -> Result<Duration, Error> {
@@ -108,8 +113,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_gives_up_where_that_is_asked_for() {
-        let mut config = Config::default();
-        config.give_up_after = Some(60 * SECOND);
+        let config = Config { give_up_after: Some(60 * SECOND), ..Config::default() };
         let mut backoff = Backoff::new(&config);
         for _ in 0..3 {
             assert!(backoff.failed(away()).is_ok());

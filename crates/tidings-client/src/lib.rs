@@ -1,23 +1,38 @@
 //! Follows Tidings jobs over any transport.
 
-mod backoff;
 mod config;
-mod dial;
 mod error;
-mod http;
-mod parser;
 mod poll;
+
+pub mod event_source;
+pub mod long_poll;
+pub mod short_poll;
+pub mod sse;
+
+mod follower;
+mod page;
+mod update;
+
+mod answer;
+mod backoff;
+mod dial;
+mod http;
+mod pages;
+mod parser;
 mod traffic;
 mod url;
 
-pub mod event_source {
-    //! x
-    pub use crate::parser::{Message, Parser, TooLarge};
-}
-pub use self::http::HttpClient;
-pub use config::{Config, Protocol};
-pub use error::{Error, ErrorKind};
-pub use poll::poll;
+pub use self::{
+    config::{Config, Protocol},
+    error::{Error, ErrorKind},
+    follower::Follower,
+    http::HttpClient,
+    page::Page,
+    poll::poll,
+    traffic::Traffic,
+    update::{Gap, Update},
+    url::resolve,
+};
+pub use ::http::Uri;
+pub use tidings_core::{Cursor, Event, EventType, JobId, Json};
 pub use tokio_util::sync::CancellationToken;
-pub use traffic::Traffic;
-pub use url::resolve;
