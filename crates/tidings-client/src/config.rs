@@ -42,6 +42,8 @@ pub struct Config {
     /// The longest pause after a failure, unless the server asks for a longer one: 30 s.
     #[serde(with = "seconds")]
     pub longest_pause: Duration,
+    /// How many messages a broker may send ahead of the answers to them: 256.
+    pub prefetch: u16,
     /// How long a follower may go on failing without any success in between before it gives up: never, by default.
     #[serde(with = "optional_seconds")]
     pub give_up_after: Option<Duration>,
@@ -73,6 +75,7 @@ impl Default for Config {
             reconnection_time: Duration::from_secs(3),
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(30),
+            prefetch: 256,
             give_up_after: None,
         }
     }

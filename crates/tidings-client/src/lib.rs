@@ -9,6 +9,9 @@ pub mod long_poll;
 pub mod short_poll;
 pub mod sse;
 
+#[cfg(feature = "amqp")]
+pub mod amqp;
+
 mod follower;
 mod page;
 mod update;

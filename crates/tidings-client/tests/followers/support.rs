@@ -147,7 +147,7 @@ impl Server {
 
     fn refuses_next(&self) -> bool {
         let mut replies = self.replies.lock().expect("no test panics with it");
-        replies.pop_front_if(|reply| reply.is_none).is_some()
+        if replies.front().is_some_and(|reply| reply.is_none) { replies.pop_front().is_some() } else { false }
     }
 
     fn saw<B>(&self, request: &Request<B>, uri: &Uri) {
