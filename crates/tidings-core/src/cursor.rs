@@ -10,7 +10,7 @@ pub const MAX_NUMBER: u64 = (1 << 53) - 1;
 /// What vouches for a history: it chains each event of a job to all before it.
 ///
 /// The first 32 bits of xxh3-64 over an event's JSON without its cursor, seeded with the tag of the event before it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Tag(u32);
 
 impl Tag {

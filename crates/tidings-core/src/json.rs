@@ -78,6 +78,11 @@ impl Json {
         serde_json::from_slice(&self.0).map_err(InvalidJson::syntax)
     }
 
+    /// A value within this one, which shares its memory. It must have been read from this very text.
+    pub(crate) fn part(&self, value: &RawValue) -> Self {
+        Self(self.0.slice_ref(value.get().as_bytes()))
+    }
+
     /// A part of bytes that are known to hold a compact value there.
     pub(crate) fn trusted(bytes: Bytes) -> Self {
         Self(bytes)

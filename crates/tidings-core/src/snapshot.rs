@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr, sync::OnceLock};
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::{
     cursor::{Cursor, Tag},
@@ -112,15 +113,17 @@ impl Snapshot {
     /// Where the event is not the `queued` that every history begins with.
     pub fn open(event: &Event) -> Result<Self, InvalidHistory> {
         #[derive(Deserialize)]
-        struct Queued {
-            kind: String,
-            input: Json,
+        struct Queued<'a> {
+            kind: &'a str,
+            #[serde(borrow)]
+            input: &'a RawValue,
         }
         let invalid = || InvalidHistory { job: event.job(), seq: event.seq() };
         if event.seq() != 1 || *event.kind() != EventType::Queued {
             return Err(invalid());
         }
-        let queued: Queued = event.data().to().map_err(|_| invalid())?;
+        let data = event.data();
+        let queued: Queued<'_> = serde_json::from_str(data.as_str()).map_err(|_| invalid())?;
         Ok(Self {
             id: event.job(),
             kind: queued.kind.parse().map_err(|_| invalid())?,
@@ -128,7 +131,7 @@ impl Snapshot {
             seq: 1,
             tag: event.tag(),
             attempt: 0,
-            input: queued.input,
+            input: data.part(queued.input),
             progress: None,
             result: None,
             error: None,
@@ -152,11 +155,14 @@ impl Snapshot {
             attempt: u32,
         }
         #[derive(Deserialize)]
-        struct Outcome {
-            result: Option<Json>,
-            error: Option<Json>,
+        struct Outcome<'a> {
+            #[serde(borrow)]
+            result: Option<&'a RawValue>,
+            #[serde(borrow)]
+            error: Option<&'a RawValue>,
         }
         let invalid = || InvalidHistory { job: event.job(), seq: event.seq() };
+        let outcome = || serde_json::from_str::<Outcome<'_>>(event.data().as_str()).map_err(|_| invalid());
         if event.job() != self.id || event.seq() != self.seq + 1 || self.state.is_terminal() {
             return Err(invalid());
         }
@@ -170,11 +176,11 @@ impl Snapshot {
             EventType::Progress => self.progress = Some(event.data().clone()),
             EventType::Cancelling => self.cancel_requested = true,
             EventType::Succeeded => {
-                self.result = event.data().to::<Outcome>().map_err(|_| invalid())?.result;
+                self.result = outcome()?.result.map(|result| event.data().part(result));
                 self.finish(State::Succeeded, event);
             }
             EventType::Failed => {
-                self.error = event.data().to::<Outcome>().map_err(|_| invalid())?.error;
+                self.error = outcome()?.error.map(|error| event.data().part(error));
                 self.finish(State::Failed, event);
             }
             EventType::Cancelled => self.finish(State::Cancelled, event),
