@@ -45,7 +45,11 @@ impl Backoff {
         if !error.is_temporary() || self.give_up_after.is_some_and(|limit| since.elapsed() >= limit) {
             return Err(error);
         }
-        let pause = error.retry_after().unwrap_or_else(|| self.pause());
+        // A server that fails and asks to come back at once is not obeyed to the letter.
+        let pause = match error.retry_after() {
+            Some(pause) => pause.max(self.first),
+            None => self.pause(),
+        };
         tracing::debug!(%error, ?pause, "asking again after a pause");
         Ok(pause)
     }
@@ -107,6 +111,8 @@ mod tests {
         let mut backoff = Backoff::new(&Config::default());
         let error = Error::refused(http::StatusCode::SERVICE_UNAVAILABLE, None, Some(100 * SECOND));
         assert_eq!(backoff.failed(error).expect("it may come back"), 100 * SECOND);
+        let error = Error::refused(http::StatusCode::SERVICE_UNAVAILABLE, None, Some(Duration::ZERO));
+        assert_eq!(backoff.failed(error).expect("it may come back"), SECOND);
         let error = Error::refused(http::StatusCode::GONE, None, Some(SECOND));
         assert!(backoff.failed(error).is_err());
     }

@@ -149,12 +149,14 @@ impl Pages {
         if was_in_order {
             self.backoff.succeeded();
         }
-        self.pause = match (retry_after, self.pace) {
-            (Some(pause), _) => pause,
+        self.pause = match retry_after {
+            Some(pause) if has_news || !pause.is_zero() => pause,
             // Something between here and there answers for the server and never waits. Don't run in circles.
             _ if !was_in_order => self.backoff.pause(),
-            (None, Pace::Now) if !more => self.client.config().interval,
-            (None, _) => Duration::ZERO,
+            _ => match self.pace {
+                Pace::Now if !more => self.client.config().interval,
+                Pace::Now | Pace::Hold(_) => Duration::ZERO,
+            },
         };
     }
 }

@@ -1,6 +1,6 @@
 //! Following jobs over a queue.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -70,7 +70,6 @@ impl Queue {
 ///
 /// Over a durable queue it connects again by itself after its connection broke, with growing, random pauses. With a temporary
 /// queue that is an error: what was published meanwhile is lost, so open another, and read what is missing over HTTP.
-#[derive(Debug)]
 pub struct Consumer {
     broker: Broker,
     queue: Queue,
@@ -82,7 +81,6 @@ pub struct Consumer {
     backoff: Backoff,
 }
 
-#[derive(Debug)]
 struct Link {
     /// Kept, as its last handle closes the connection.
     _connection: Connection,
@@ -256,6 +254,12 @@ impl Consumer {
             bound.await.map_err(broken)?;
         }
         Ok(name)
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("broker", &self.broker).field("queue", &self.queue).finish_non_exhaustive()
     }
 }
 

@@ -1,10 +1,10 @@
 //! Submitting jobs through a queue.
 
-use std::sync::Arc;
+use std::fmt;
 
 use bytes::Bytes;
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection,
+    BasicProperties, Channel, Confirmation,
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::ShortString,
 };
@@ -65,25 +65,17 @@ impl Submission {
 ///
 /// It connects when first used, and anew when used after its connection broke; what failed is for the caller to submit
 /// again. One connection serves any number of submissions at once.
-#[derive(Debug)]
 pub struct Publisher {
     broker: Broker,
-    /// Held while connecting only, so that those who come meanwhile share the connection.
-    link: Mutex<Option<Link>>,
-}
-
-#[derive(Clone, Debug)]
-struct Link {
-    /// Kept, as its last handle closes the connection.
-    _connection: Arc<Connection>,
-    channel: Channel,
+    /// Keeps its connection open. Locked while connecting only, so that those who come meanwhile share what is made.
+    channel: Mutex<Option<Channel>>,
 }
 
 impl Publisher {
     /// A publisher that has not connected yet.
     #[must_use]
     pub fn new(broker: &Broker) -> Self {
-        Self { broker: broker.clone(), link: Mutex::new(None) }
+        Self { broker: broker.clone(), channel: Mutex::new(None) }
     }
 
     /// Submits a job. On `Ok` the broker has it and will not lose it; whether a server accepts it is told to the queue that the
@@ -119,22 +111,33 @@ impl Publisher {
             Ok(Err(error)) => Err(broken(error)),
             Err(_) => {
                 // A broker that is silent for so long may be frozen: don't use this connection again.
-                self.link.lock().await.take();
+                self.channel.lock().await.take();
                 Err(Error::new(ErrorKind::Timeout, "the broker did not confirm in time"))
             }
         }
     }
 
     async fn channel(&self) -> Result<Channel, Error> {
-        let mut link = self.link.lock().await;
-        if let Some(link) = link.as_ref().filter(|link| link.channel.status().connected()) {
-            return Ok(link.channel.clone());
+        let mut shared = self.channel.lock().await;
+        if let Some(channel) = shared.as_ref().filter(|channel| channel.status().connected()) {
+            return Ok(channel.clone());
         }
         let connection = self.broker.connect().await?;
-        let channel = connection.create_channel().await.map_err(broken)?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(broken)?;
-        *link = Some(Link { _connection: connection.into(), channel: channel.clone() });
-        Ok(channel)
+        let opening = async {
+            let channel = connection.create_channel().await?;
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            Ok(channel)
+        };
+        match timeout(self.broker.config().answer_timeout, opening).await {
+            Ok(channel) => Ok(shared.insert(channel.map_err(broken)?).clone()),
+            Err(_) => Err(Error::new(ErrorKind::Timeout, "the broker did not answer in time")),
+        }
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher").field("broker", &self.broker).finish_non_exhaustive()
     }
 }
 

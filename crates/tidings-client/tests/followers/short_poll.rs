@@ -23,7 +23,8 @@ async fn it_asks_when_the_server_says_and_names_what_it_has() {
         next_page(&events[..2], &Rest::Some).header("retry-after", "0"),
         next_page(&events[2..3], &Rest::None).header("retry-after", "5"),
         Reply::new(304).header("retry-after", "7"),
-        Reply::new(304),
+        // It does not mean to be asked without end.
+        Reply::new(304).header("retry-after", "0"),
         next_page(&events[3..5], &Rest::Some),
         next_page(&events[5..], &Rest::Never),
     ];
