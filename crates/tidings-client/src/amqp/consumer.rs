@@ -38,8 +38,8 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue that lasts: it holds what is published while nobody reads, and what was handed out and not acknowledged.
-    /// Give it to one consumer at a time; two would share a job's events between them. (A quorum queue.)
+    /// A queue that lasts: it holds what is published while nobody reads, and what was handed out and not acknowledged. Of
+    /// several consumers one reads, and when that is gone another takes over. (A quorum queue with a single active consumer.)
     #[must_use]
     pub fn durable(name: impl Into<String>) -> Self {
         Self { name: name.into(), binding_keys: Vec::new() }
@@ -66,7 +66,8 @@ impl Queue {
 /// Reads updates of jobs from a queue, of each job every one once and in order.
 ///
 /// It remembers one number a job and drops what is not the next of its job, so the repeats of a broker or server that crashed
-/// don't show. The first of a job is `seq` 1 unless [`know`](Self::know) says otherwise.
+/// don't show. The first of a job is `seq` 1 unless [`know`](Self::know) says otherwise: so a program that goes on with a
+/// durable queue after a restart must say, before it reads, how far it was in the jobs that were not over.
 ///
 /// Over a durable queue it connects again by itself after its connection broke, with growing, random pauses. With a temporary
 /// queue that is an error: what was published meanwhile is lost, so open another, and read what is missing over HTTP.
@@ -81,7 +82,7 @@ pub struct Consumer {
 }
 
 enum State {
-    Reading(Link),
+    Reading(Box<Link>),
     /// Kept here and not in the future that `next` returns, so that dropping that does not begin anew.
     Connecting(Pin<Box<dyn Future<Output = Result<Link, Error>> + Send>>),
     /// It has failed for good.
@@ -118,7 +119,7 @@ impl Consumer {
         Ok(Self {
             broker: broker.clone(),
             queue,
-            state: State::Reading(link),
+            state: State::Reading(Box::new(link)),
             places: Places::default(),
             unanswered: None,
             backoff: Backoff::new(broker.config()),
@@ -199,7 +200,7 @@ impl Consumer {
 
     fn connected(&mut self, link: Link) {
         self.places.reconnected();
-        self.state = State::Reading(link);
+        self.state = State::Reading(Box::new(link));
     }
 
     fn disconnected(&mut self, error: Error) -> Result<(), Error> {
@@ -306,6 +307,9 @@ async fn declare(channel: &Channel, broker: &Broker, queue: &Queue) -> Result<Sh
     let mut arguments = FieldTable::default();
     if !temporary {
         arguments.insert("x-queue-type".into(), AMQPValue::LongString(LongString::from("quorum")));
+        // Until the broker has taken back what it sent over a connection that is broken or being closed, nobody else is sent
+        // anything. Otherwise the later events of a job would come first, and be dropped.
+        arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
     }
     let declared = channel.queue_declare(short(&queue.name)?, options, arguments).await.map_err(broken)?;
     let name = declared.name().clone();
