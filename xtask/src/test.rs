@@ -133,7 +133,7 @@ fn broker_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
     let install = if options.no_install { Install::Forbidden } else { Install::Allowed };
     let broker = match crate::broker::obtain(install) {
         Ok(broker) => broker,
-        Err(error) => return runner.fail(&error.to_string()),
+        Err(error) => return runner.fail(&format!("{error}. Or leave these tests out: --no-broker")),
     };
     let needs_one =
         |package: &&Package| workspace.rust_files(&package.folder).any(|(_, text)| text.contains(NEEDS_A_BROKER));
@@ -170,7 +170,8 @@ fn matrix(runner: &mut Runner, workspace: &Workspace) {
 
 fn clippy_command(package: &Package, features: &FeatureSet) -> Command {
     let mut command = package_command("clippy", package, features);
-    // Not through RUSTFLAGS: other flags there would build every dependency anew.
+    // Not through RUSTFLAGS: other flags there would build every dependency anew. And without --no-deps: a crate that was
+    // checked as a dependency without lints would be taken for checked when its own turn comes.
     command.args(["--all-targets", "--", "-D", "warnings"]);
     command
 }
