@@ -20,7 +20,8 @@ pub(crate) enum Install {
     Forbidden,
 }
 
-/// The broker that the environment names, or a private node of the installed RabbitMQ, or of one that is installed first.
+/// The broker that the environment names, or a private node of the installed RabbitMQ, or of one that is installed
+/// first.
 pub(crate) fn obtain(install: Install) -> Result<Broker> {
     match Broker::find_or_start() {
         Err(error) if error.is_not_installed() => {}

@@ -23,12 +23,13 @@ pub(crate) const NEEDS_A_BROKER: &str = "#[ignore = \"needs a broker: cargo xtas
 
 /// Run everything that has to pass: checks, tests, and the features' combinations.
 ///
-/// Without PART all parts run, in the order below. Each command is shown as it begins, and its output if it fails; a failure does
-/// not keep the rest from running. The last line is `N passed, N failed, N skipped`: tests, and among the failed also the
-/// other commands that failed. The exit code is 0 only if nothing failed.
+/// Without PART all parts run, in the order below. Each command is shown as it begins, and its output if it fails;
+/// a failure does not keep the rest from running. The last line is `N passed, N failed, N skipped`: tests, and
+/// among the failed also the other commands that failed. The exit code is 0 only if nothing failed.
 ///
-/// Tests that need a broker run against the one that TIDINGS_AMQP_URL names, or else against a private node of the installed
-/// RabbitMQ, which ends with the tests. Where RabbitMQ is missing, root on Debian or Ubuntu gets it installed.
+/// Tests that need a broker run against the one that TIDINGS_AMQP_URL names, or else against a private node of the
+/// installed RabbitMQ, which ends with the tests. Where RabbitMQ is missing, root on Debian or Ubuntu gets it
+/// installed.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Leave out the tests that need a broker; they count as skipped.
@@ -42,7 +43,8 @@ pub(crate) struct Options {
     parts: Vec<Part>,
 }
 
-/// In the order in which they run: what is quick to fail first, then so that each finds built what it shares with others.
+/// In the order in which they run: what is quick to fail first, then so that each finds built what it shares with
+/// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// The code is formatted.
@@ -104,8 +106,8 @@ fn clippy(runner: &mut Runner, workspace: &Workspace) {
     }
 }
 
-/// One package at a time: in a build of the whole workspace the features that one package asks of a dependency are there for
-/// all, and hide that another has not asked.
+/// One package at a time: in a build of the whole workspace the features that one package asks of a dependency are
+/// there for all, and hide that another has not asked.
 fn unit(runner: &mut Runner, workspace: &Workspace) {
     for package in &workspace.packages {
         runner.test(&package.name, unit_command(package, &everything(package)));
@@ -146,8 +148,9 @@ fn broker_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
     }
 }
 
-/// Every package with none and each of its features alone; the hosts moreover with each combination, and they are built and
-/// tested with none and each alone. What runs with all features is the other parts' work, but for the build.
+/// Every package with none and each of its features alone; the hosts moreover with each combination, and they are
+/// built and tested with none and each alone. What runs with all features is the other parts' work, but for the
+/// build.
 ///
 /// Clippy stands for `cargo check --all-targets` here: it does all that `check` does, and gives its warnings.
 fn matrix(runner: &mut Runner, workspace: &Workspace) {
@@ -170,8 +173,8 @@ fn matrix(runner: &mut Runner, workspace: &Workspace) {
 
 fn clippy_command(package: &Package, features: &FeatureSet) -> Command {
     let mut command = package_command("clippy", package, features);
-    // Not through RUSTFLAGS: other flags there would build every dependency anew. And without --no-deps: a crate that was
-    // checked as a dependency without lints would be taken for checked when its own turn comes.
+    // Not through RUSTFLAGS: other flags there would build every dependency anew. And without --no-deps: a crate
+    // that was checked as a dependency without lints would be taken for checked when its own turn comes.
     command.args(["--all-targets", "--", "-D", "warnings"]);
     command
 }

@@ -126,7 +126,8 @@ impl At for Table {
     }
 }
 
-/// The cargo that runs us, without what it tells us about our own package: that would reach the build scripts of others.
+/// The cargo that runs us, without what it tells us about our own package: that would reach the build scripts of
+/// others.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     for (name, _) in env::vars_os() {

@@ -19,8 +19,8 @@
 //! shares nothing with a RabbitMQ that the machine runs as a service. Nothing of it is left once its [`Node`] is
 //! dropped, or the process that holds it has ended in whichever way.
 //!
-//! All calls block. In asynchronous code they belong into `tokio::task::spawn_blocking`, where anything else is to go on
-//! meanwhile. RabbitMQ has to be installed: see [`find`].
+//! All calls block. In asynchronous code they belong into `tokio::task::spawn_blocking`, where anything else is to
+//! go on meanwhile. RabbitMQ has to be installed: see [`find`].
 
 use std::env;
 use std::fmt;

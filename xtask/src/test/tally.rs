@@ -5,8 +5,8 @@ use std::fmt;
 
 /// The tests of all parts together.
 ///
-/// A test that is ignored in one run and run in another, as those that need a broker are, was not skipped. So skipped tests are
-/// counted by name.
+/// A test that is ignored in one run and run in another, as those that need a broker are, was not skipped. So
+/// skipped tests are counted by name.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     passed: u64,

@@ -5,7 +5,8 @@ use toml::Value;
 use super::Finding;
 use crate::workspace::{At, Package, Workspace};
 
-/// The one package whose folder has another name: there it is the example of a server, to its users it is Tidings' server.
+/// The one package whose folder has another name: there it is the example of a server, to its users it is Tidings'
+/// server.
 const OTHERWISE_NAMED: &[(&str, &str)] = &[("examples/server", "tidings-server")];
 /// What the workspace decides for all.
 const INHERITED: &[&str] = &["version", "edition", "rust-version", "license", "publish"];

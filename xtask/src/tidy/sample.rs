@@ -104,7 +104,8 @@ fn files() -> BTreeMap<String, String> {
     );
     add(
         "README.md",
-        "# Tidings\n\n```rust\nlet x = 1;\n```\n\n| transport | delay |\n| --- | --- |\n| `sse` | none |\n| `amqp` | none |\n"
+        "# Tidings\n\n```rust\nlet x = 1;\n```\n\n\
+         | transport | delay |\n| --- | --- |\n| `sse` | none |\n| `amqp` | none |\n"
             .to_owned(),
     );
     add(

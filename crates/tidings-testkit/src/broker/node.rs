@@ -41,8 +41,8 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// Where RabbitMQ is not installed ([`Error::is_not_installed`]), where it ends by itself, and where it does not answer
-    /// within two minutes. Nothing is left running then.
+    /// Where RabbitMQ is not installed ([`Error::is_not_installed`]), where it ends by itself, and where it does
+    /// not answer within two minutes. Nothing is left running then.
     pub fn start() -> Result<Self, Error> {
         let program = super::find().ok_or(Kind::NotInstalled)?;
         let mut tries = 1;
@@ -66,8 +66,8 @@ impl Node {
         self.layout.amqp()
     }
 
-    /// Ends the broker without a warning (SIGKILL) and waits until it is gone. Its ports are closed then; its data stay for
-    /// [`restart`](Self::restart). Does nothing where it is killed already.
+    /// Ends the broker without a warning (SIGKILL) and waits until it is gone. Its ports are closed then; its data
+    /// stay for [`restart`](Self::restart). Does nothing where it is killed already.
     ///
     /// A node that is killed within two seconds of the first quorum queue or stream that was declared on it loses that.
     ///
@@ -82,7 +82,8 @@ impl Node {
         Ok(())
     }
 
-    /// Starts the broker again with the same ports and data, and waits until it speaks AMQP. Kills it first where it runs.
+    /// Starts the broker again with the same ports and data, and waits until it speaks AMQP. Kills it first where
+    /// it runs.
     ///
     /// For up to a second afterwards a stream may answer 404 and a quorum queue count 0 messages.
     ///
@@ -101,7 +102,8 @@ impl Node {
         wait_until("rabbitmq-server", broker, &self.layout, || speaks_amqp(self.layout.amqp()))
     }
 
-    /// Freezes the broker (SIGSTOP): its connections stay open and nothing answers on them. Does nothing where it is killed.
+    /// Freezes the broker (SIGSTOP): its connections stay open and nothing answers on them. Does nothing where it
+    /// is killed.
     ///
     /// # Errors
     ///

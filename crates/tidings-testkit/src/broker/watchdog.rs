@@ -5,8 +5,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Waits for the end of its input, which only the owner's process holds the other end of: it comes when that process ends,
-/// in whichever way. Then ends the process group `$1` and removes the folder `$2`, once what was killed has let go of it.
+/// Waits for the end of its input, which only the owner's process holds the other end of: it comes when that
+/// process ends, in whichever way. Then ends the process group `$1` and removes the folder `$2`, once what was
+/// killed has let go of it.
 ///
 /// The signal that Linux sends to the children of a dead parent would not do: it comes when the *thread* ends that
 /// started the child, and tests have a thread each.
