@@ -125,6 +125,7 @@ pub enum SameBody {
 
 /// What a log keeps: all of it together brings back the whole ledger.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every record is an event")]
 pub enum Record {
     /// Something happened to a job.
     Event {
@@ -158,6 +159,8 @@ pub struct Capacity {
     pub jobs: usize,
     /// Jobs that wait.
     pub waiting: usize,
+    /// Bytes of what all jobs were submitted with and have come to.
+    pub bytes: usize,
 }
 
 /// Every job as its records have left it.
@@ -174,6 +177,8 @@ pub struct Ledger {
     /// The keys in the order in which they may be forgotten.
     keys_by_age: BTreeSet<(Timestamp, Arc<str>)>,
     waiting: usize,
+    /// What all snapshots weigh.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -237,6 +242,10 @@ impl Ledger {
                 _ if snapshot.state.is_terminal() => return Err(Refusal::JobOver(snapshot.state)),
                 Intent::Attempt(attempt) if attempt != snapshot.attempt => return Err(Refusal::StaleAttempt),
                 Intent::From(state) if state != snapshot.state => return Err(Refusal::Moved(snapshot.state)),
+                // Asked for once, it is logged once.
+                _ if snapshot.cancel_requested && drafts.iter().any(|draft| *draft.kind() == EventType::Cancelling) => {
+                    return Err(Refusal::Moved(snapshot.state));
+                }
                 _ => {}
             }
         }
@@ -254,7 +263,7 @@ impl Ledger {
             [first, ..] if *first.kind() != EventType::Queued => Err(Refusal::Malformed),
             [] => Err(Refusal::Malformed),
             [_] if self.waiting >= capacity.waiting => Err(Refusal::Overloaded),
-            _ if self.jobs.len() >= capacity.jobs => Err(Refusal::Overloaded),
+            _ if self.jobs.len() >= capacity.jobs || self.bytes >= capacity.bytes => Err(Refusal::Overloaded),
             _ => Ok(()),
         }
     }
@@ -275,8 +284,10 @@ impl Ledger {
         let job = event.job();
         if let Some(entry) = self.jobs.get_mut(&job) {
             let before = entry.snapshot.state;
+            let weight = entry.snapshot.weight();
             let snapshot = Arc::make_mut(&mut entry.snapshot);
             snapshot.apply(event)?;
+            self.bytes = self.bytes + snapshot.weight() - weight;
             if matches!(private, Private::Reported) {
                 entry.received += 1;
             }
@@ -297,6 +308,7 @@ impl Ledger {
                 key = Some(name.clone());
             }
         }
+        self.bytes += snapshot.weight();
         self.jobs.insert(job, Entry { snapshot, key, reporter, received: 0 });
         self.order.insert(job);
         self.waiting += 1;
@@ -311,6 +323,7 @@ impl Ledger {
     /// Forgets a job; its idempotency key is remembered for as long as it has to be.
     pub fn forget(&mut self, job: JobId) {
         let Some(entry) = self.jobs.remove(&job) else { return };
+        self.bytes -= entry.snapshot.weight();
         self.order.remove(&job);
         if let Some(finished) = entry.snapshot.finished_at {
             self.ended.remove(&(finished, job));
@@ -340,10 +353,17 @@ impl Ledger {
     }
 
     /// A job that has to be forgotten before another can be opened: the one that has been over for the longest, where there are
-    /// as many as may be.
+    /// as many as may be, or as much of them.
     #[must_use]
     pub fn overfull(&self, capacity: &Capacity) -> Option<JobId> {
-        if self.jobs.len() < capacity.jobs { None } else { self.ended.first().map(|(_, job)| *job) }
+        let full = self.jobs.len() >= capacity.jobs || self.bytes >= capacity.bytes;
+        self.longest_ended().filter(|_| full).map(|(_, job)| job)
+    }
+
+    /// Bytes of what all jobs were submitted with and have come to.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The job that has been over for the longest, with the time of its end.

@@ -37,7 +37,7 @@ pub struct Retention {
     pub events_per_job: usize,
     /// Bytes of events kept of one job. 64 MiB by default.
     pub bytes_per_job: usize,
-    /// Bytes of events kept of all jobs. 1 GiB by default.
+    /// Bytes kept of all jobs: their events, and what they were submitted with and have come to. 1 GiB by default.
     pub bytes: usize,
     /// Jobs kept. 100,000 by default.
     pub jobs: usize,
@@ -115,7 +115,8 @@ impl MemoryLog {
     }
 
     fn capacity(&self) -> Capacity {
-        Capacity { jobs: self.retention.jobs, waiting: self.retention.waiting }
+        let Retention { jobs, waiting, bytes, .. } = self.retention;
+        Capacity { jobs, waiting, bytes }
     }
 
     /// The state without the jobs whose time is over.
@@ -137,7 +138,7 @@ impl MemoryLog {
         let state = &mut *state;
         let mut records = state.ledger.admit(write, state.end.0, &self.capacity());
         // Those that are over make room, but only for a job that would have been taken otherwise.
-        if let Err(Refusal::Overloaded) = records
+        while let Err(Refusal::Overloaded) = records
             && let Some(job) = state.ledger.overfull(&self.capacity())
         {
             state.forget(job, &self.tail).wake();
@@ -153,7 +154,7 @@ impl MemoryLog {
             return Ok(Err(Refusal::UnknownJob));
         };
         let received = state.ledger.reporter(write.job).map_or(0, |(_, received)| received);
-        state.retain(write.job, &self.retention);
+        state.retain(write.job, &self.retention, &self.tail);
         Ok(Ok((Appended::new(job, received), wake)))
     }
 }
@@ -269,15 +270,23 @@ impl State {
     }
 
     /// Drops what is too much, after something was added to `job`.
-    fn retain(&mut self, job: JobId, retention: &Retention) {
+    fn retain(&mut self, job: JobId, retention: &Retention, tail: &Tail) {
         while self.histories.get(&job).is_some_and(|history| {
             history.len() > retention.events_per_job || history.bytes() > retention.bytes_per_job
         }) {
             self.drop_first(job);
         }
-        while self.bytes > retention.bytes {
-            let Some(job) = self.droppable.first().map(|(_, job)| *job).or_else(|| self.oldest()) else { break };
-            self.drop_first(job);
+        // Events of jobs that are over go first, then those jobs, then events of jobs that run.
+        while self.bytes + self.ledger.bytes() > retention.bytes {
+            if let Some((_, job)) = self.droppable.first().copied() {
+                self.drop_first(job);
+            } else if let Some((_, job)) = self.ledger.longest_ended() {
+                self.forget(job, tail).wake();
+            } else if let Some(job) = self.oldest() {
+                self.drop_first(job);
+            } else {
+                break;
+            }
         }
     }
 
