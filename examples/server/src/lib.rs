@@ -1,0 +1,3 @@
+//! Tidings as a server of its own.
+
+pub mod process;
