@@ -1,0 +1,412 @@
+//! The log in memory: the embedded default, gone with its process.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
+use serde::Deserialize;
+
+use crate::{
+    cursor::{Cursor, Tag},
+    error::{Error, ErrorKind},
+    history::History,
+    ledger::{Capacity, Ledger, Record, Refusal, Reporter, Write},
+    log::{Appended, Batch, Entry, EventLog, Gap, Limit, Listing, More, Query, Read, ReadOutcome, Scope, Selection},
+    names::{JobId, Kind},
+    snapshot::Snapshot,
+    tail::{Tail, Wake},
+    time::{Clock, Timestamp},
+};
+
+/// How many entries of the whole log one read looks at, so that no reader holds the lock for long.
+const SCANNED: usize = 10_000;
+
+/// How many jobs a gap over several jobs shows, the newest of those that it concerns.
+const GAP_JOBS: usize = 500;
+
+/// What a [`MemoryLog`] keeps.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Retention {
+    /// Events kept of one job. 100,000 by default.
+    pub events_per_job: usize,
+    /// Bytes of events kept of one job. 64 MiB by default.
+    pub bytes_per_job: usize,
+    /// Bytes of events kept of all jobs. 1 GiB by default.
+    pub bytes: usize,
+    /// Jobs kept. 100,000 by default.
+    pub jobs: usize,
+    /// Jobs that may wait for their turn. 10,000 by default.
+    pub waiting: usize,
+    /// Seconds for which a job is kept after its end. 3,600 by default.
+    pub ended_seconds: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            events_per_job: 100_000,
+            bytes_per_job: 64 << 20,
+            bytes: 1 << 30,
+            jobs: 100_000,
+            waiting: 10_000,
+            ended_seconds: 3600,
+        }
+    }
+}
+
+/// An [`EventLog`] in memory.
+///
+/// It keeps what its [`Retention`] says: the oldest events go first, those of jobs that are over before those of jobs that run, and a job's snapshot
+/// stays for as long as the job is known.
+#[derive(Debug)]
+pub struct MemoryLog {
+    state: Mutex<State>,
+    tail: Arc<Tail>,
+    retention: Retention,
+    clock: Clock,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ledger: Ledger,
+    histories: HashMap<JobId, History>,
+    /// Where the events of the whole log are to be found; dropped ones are passed over.
+    index: VecDeque<Run>,
+    /// The length at which the index is looked through for runs that lead nowhere.
+    index_limit: usize,
+    /// The number and tag of the last event.
+    end: (u64, Tag),
+    /// What all histories cost.
+    bytes: usize,
+    /// The jobs that are over and have events left to drop, the longest ago first.
+    droppable: BTreeSet<(Timestamp, JobId)>,
+    /// The greatest position of which any event was dropped.
+    dropped_through: u64,
+    /// The same of jobs that are no longer known, by kind.
+    forgotten: HashMap<Kind, u64>,
+}
+
+/// Events of one job that stand in a row in the whole log.
+#[derive(Debug)]
+struct Run {
+    position: u64,
+    job: JobId,
+    seq: u64,
+    len: u64,
+}
+
+impl MemoryLog {
+    /// An empty log.
+    #[must_use]
+    pub fn new(retention: Retention) -> Self {
+        Self { state: Mutex::default(), tail: Arc::default(), retention, clock: Clock::system() }
+    }
+
+    /// Takes the time by which jobs grow old from elsewhere.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    fn capacity(&self) -> Capacity {
+        Capacity { jobs: self.retention.jobs, waiting: self.retention.waiting }
+    }
+
+    /// The state without the jobs whose time is over.
+    fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock();
+        let (now, keep) = (self.clock.now(), Duration::from_secs(self.retention.ended_seconds));
+        while let Some((finished, job)) = state.ledger.longest_ended()
+            && now.since(finished) >= keep
+        {
+            // Few wait for a job that has long been over, so they may as well be woken up here.
+            state.forget(job, &self.tail).wake();
+        }
+        state.ledger.forget_keys(now);
+        state
+    }
+
+    fn commit(&self, write: &Write) -> Result<Result<(Appended, Wake), Refusal>, Error> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let mut records = state.ledger.admit(write, state.end.0, &self.capacity());
+        // Those that are over make room, but only for a job that would have been taken otherwise.
+        if let Err(Refusal::Overloaded) = records
+            && let Some(job) = state.ledger.overfull(&self.capacity())
+        {
+            state.forget(job, &self.tail).wake();
+            records = state.ledger.admit(write, state.end.0, &self.capacity());
+        }
+        let records = match records {
+            Ok(records) => records,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let before = state.ledger.snapshot(write.job).cloned();
+        let wake = state.store(&records, &self.tail)?;
+        let Some(job) = state.ledger.snapshot(write.job).cloned().or(before) else {
+            return Ok(Err(Refusal::UnknownJob));
+        };
+        let received = state.ledger.reporter(write.job).map_or(0, |(_, received)| received);
+        state.retain(write.job, &self.retention);
+        Ok(Ok((Appended::new(job, received), wake)))
+    }
+}
+
+#[async_trait]
+impl EventLog for MemoryLog {
+    async fn append(&self, write: Write) -> Result<Result<Appended, Refusal>, Error> {
+        Ok(self.commit(&write)?.map(|(appended, wake)| {
+            wake.wake();
+            appended
+        }))
+    }
+
+    async fn read(&self, scope: &Scope, after: Cursor, limit: Limit) -> Result<ReadOutcome, Error> {
+        let mut state = self.state();
+        Ok(match scope.as_job() {
+            Some(job) => state.read_job(job, after, limit),
+            None => state.read_all(scope, after, limit),
+        })
+    }
+
+    async fn catch_up(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn job(&self, job: JobId) -> Option<Arc<Snapshot>> {
+        self.state().ledger.snapshot(job).cloned()
+    }
+
+    fn reporter(&self, job: JobId) -> Option<(Reporter, u64)> {
+        self.state().ledger.reporter(job)
+    }
+
+    fn jobs(&self, query: &Query) -> Listing {
+        let state = self.state();
+        let wanted = |job: &&Arc<Snapshot>| {
+            query.state.is_none_or(|state| job.state == state)
+                && query.kind.as_ref().is_none_or(|kind| job.kind == *kind)
+        };
+        let mut found = state.ledger.newest(query.before).filter(wanted);
+        let jobs: Vec<_> = found.by_ref().take(query.limit).cloned().collect();
+        let next = found.next().and(jobs.last()).map(|job| job.id);
+        Listing::new(jobs, Cursor::new(state.end.0, state.end.1), next)
+    }
+
+    fn tail(&self) -> &Arc<Tail> {
+        &self.tail
+    }
+}
+
+impl State {
+    fn store(&mut self, records: &[Record], tail: &Tail) -> Result<Wake, Error> {
+        let mut entries = Vec::with_capacity(records.len());
+        for record in records {
+            match record {
+                Record::Deleted(job) => return Ok(self.forget(*job, tail)),
+                Record::Event { position, event, .. } => {
+                    entries.push(Entry { position: *position, event: event.clone() })
+                }
+            }
+            self.ledger
+                .apply(record)
+                .map_err(|e| Error::new(ErrorKind::Damaged, "a write was admitted wrongly").with_source(e))?;
+        }
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(Wake::default()) };
+        let job = first.event.job();
+        self.end = (last.position, last.event.tag());
+        let history = self.histories.entry(job).or_default();
+        let before = history.bytes();
+        entries.iter().cloned().for_each(|entry| history.push(entry));
+        self.bytes += history.bytes() - before;
+        self.index_run(first, entries.len() as u64);
+        let Some(snapshot) = self.ledger.snapshot(job) else { return Ok(Wake::default()) };
+        if let Some(finished) = snapshot.finished_at {
+            self.droppable.insert((finished, job));
+        }
+        Ok(tail.advance(&snapshot.kind, &entries))
+    }
+
+    fn index_run(&mut self, first: &Entry, len: u64) {
+        let (job, seq, position) = (first.event.job(), first.event.seq(), first.position);
+        if let Some(run) = self.index.back_mut()
+            && (run.job, run.seq + run.len, run.position + run.len) == (job, seq, position)
+        {
+            run.len += len;
+            return;
+        }
+        self.index.push_back(Run { position, job, seq, len });
+        // At twice what was left the last time, so that each run is looked at a few times in its life.
+        if self.index.len() > self.index_limit {
+            self.index.retain(|run| self.histories.get(&run.job).is_some_and(|h| h.first_seq() < run.seq + run.len));
+            self.index_limit = 2 * self.index.len() + 1024;
+        }
+    }
+
+    fn forget(&mut self, job: JobId, tail: &Tail) -> Wake {
+        let Some(snapshot) = self.ledger.snapshot(job) else { return Wake::default() };
+        if let Some(finished) = snapshot.finished_at {
+            self.droppable.remove(&(finished, job));
+        }
+        let kind = snapshot.kind.clone();
+        self.ledger.forget(job);
+        if let Some(mut history) = self.histories.remove(&job) {
+            self.bytes -= history.bytes();
+            while history.drop_first().is_some() {}
+            if let Some((_, position)) = history.dropped {
+                self.dropped_through = self.dropped_through.max(position);
+                let through = self.forgotten.entry(kind).or_default();
+                *through = position.max(*through);
+            }
+        }
+        tail.forget(job)
+    }
+
+    /// Drops what is too much, after something was added to `job`.
+    fn retain(&mut self, job: JobId, retention: &Retention) {
+        while self.histories.get(&job).is_some_and(|history| {
+            history.len() > retention.events_per_job || history.bytes() > retention.bytes_per_job
+        }) {
+            self.drop_first(job);
+        }
+        while self.bytes > retention.bytes {
+            let Some(job) = self.droppable.first().map(|(_, job)| *job).or_else(|| self.oldest()) else { break };
+            self.drop_first(job);
+        }
+    }
+
+    /// The job that the oldest event belongs to.
+    fn oldest(&mut self) -> Option<JobId> {
+        loop {
+            let run = self.index.front()?;
+            if self.histories.get(&run.job).is_some_and(|history| history.first_seq() < run.seq + run.len) {
+                return Some(run.job);
+            }
+            self.index.pop_front();
+        }
+    }
+
+    fn drop_first(&mut self, job: JobId) {
+        let Some(history) = self.histories.get_mut(&job) else { return };
+        let before = history.bytes();
+        if let Some(entry) = history.drop_first() {
+            self.dropped_through = self.dropped_through.max(entry.position);
+        }
+        self.bytes -= before - history.bytes();
+        if history.len() == 0
+            && let Some(finished) = self.ledger.snapshot(job).and_then(|snapshot| snapshot.finished_at)
+        {
+            self.droppable.remove(&(finished, job));
+        }
+    }
+
+    fn read_job(&mut self, job: JobId, after: Cursor, limit: Limit) -> ReadOutcome {
+        let (Some(snapshot), Some(history)) = (self.ledger.snapshot(job), self.histories.get_mut(&job)) else {
+            return ReadOutcome::UnknownJob;
+        };
+        let known = match &history.dropped {
+            Some((dropped, _)) if dropped.seq == after.number() => Some(dropped.tag),
+            _ => history.get(after.number()).map(|entry| entry.event.tag()),
+        };
+        if after.number() > snapshot.seq || known.is_some_and(|tag| !after.agrees_with(tag)) {
+            return ReadOutcome::Mismatch;
+        }
+        let gap = history.dropped.as_ref().filter(|(dropped, _)| after.number() < dropped.seq);
+        let gap = gap.map(|(dropped, _)| Gap::new(after.number(), dropped.cursor(), vec![dropped.clone()]));
+        let from = gap.as_ref().map_or(after.number(), |gap| gap.cursor.number());
+        let events = history.read(from, limit);
+        let through = events.last().map_or(snapshot.cursor(), |last| last.event.cursor());
+        let more = match through.number() {
+            last if last < snapshot.seq => More::Now,
+            _ if snapshot.state.is_terminal() => More::Never,
+            _ => More::Later,
+        };
+        ReadOutcome::Read(Read::new(Some(snapshot.clone()), events, through, more).with_gap(gap))
+    }
+
+    fn read_all(&self, scope: &Scope, after: Cursor, limit: Limit) -> ReadOutcome {
+        let end = self.end.0;
+        let named: Option<Vec<_>> = match &scope.0 {
+            Selection::Jobs(jobs) => Some(jobs.iter().filter_map(|job| self.ledger.snapshot(*job)).collect()),
+            _ => None,
+        };
+        if named.as_ref().is_some_and(Vec::is_empty) {
+            return ReadOutcome::UnknownJob;
+        }
+        let at = self.index.partition_point(|run| run.position + run.len <= after.number());
+        let disagrees = |entry: &Entry| entry.position == after.number() && !after.agrees_with(entry.event.tag());
+        if after.number() > end || self.at(after.number()).is_some_and(disagrees) {
+            return ReadOutcome::Mismatch;
+        }
+        let (mut entries, mut bytes, mut scanned) = (Vec::new(), 0, 0);
+        let mut through = end;
+        'all: for run in self.index.range(at..) {
+            let skip = (after.number() + 1).saturating_sub(run.position);
+            let included = self.ledger.snapshot(run.job).is_some_and(|job| scope.includes(run.job, &job.kind));
+            let history = self.histories.get(&run.job).filter(|_| included);
+            for offset in skip..run.len {
+                let entry = history.and_then(|history| history.get(run.seq + offset));
+                let size = entry.map_or(0, |entry| entry.event.json().len());
+                let full = entries.len() >= limit.events.max(1) || (bytes + size > limit.bytes && !entries.is_empty());
+                if full || scanned >= SCANNED {
+                    through = run.position + offset - 1;
+                    break 'all;
+                }
+                if history.is_none() {
+                    scanned += 1;
+                    break;
+                }
+                bytes += size;
+                scanned += 1;
+                entries.extend(entry.cloned());
+            }
+        }
+        let resumed_at = entries.first().map_or(through + 1, |entry| entry.position);
+        let gap = self.gap(scope, after.number(), resumed_at);
+        let more = match named {
+            _ if through < end => More::Now,
+            Some(jobs) if jobs.iter().all(|job| job.state.is_terminal()) => More::Never,
+            _ => More::Later,
+        };
+        let count = entries.len();
+        ReadOutcome::Read(
+            Read::new(None, Batch::new(entries.into(), 0..count), Cursor::unchecked(through), more).with_gap(gap),
+        )
+    }
+
+    /// The event at a position of the whole log, where it is kept.
+    fn at(&self, position: u64) -> Option<&Entry> {
+        let run = self.index.get(self.index.partition_point(|run| run.position + run.len <= position))?;
+        self.histories.get(&run.job)?.get(run.seq + position.checked_sub(run.position)?)
+    }
+
+    fn gap(&self, scope: &Scope, after: u64, resumed_at: u64) -> Option<Gap> {
+        if after >= self.dropped_through {
+            return None;
+        }
+        let affected = |job: &&Arc<Snapshot>| {
+            scope.includes(job.id, &job.kind)
+                && self
+                    .histories
+                    .get(&job.id)
+                    .and_then(|h| h.dropped.as_ref())
+                    .is_some_and(|(_, position)| *position > after)
+        };
+        let jobs: Vec<_> = self.ledger.newest(None).filter(affected).take(GAP_JOBS).cloned().collect();
+        let forgotten = match &scope.0 {
+            Selection::Kind(kind) => self.forgotten.get(kind).copied(),
+            Selection::All => self.forgotten.values().copied().max(),
+            Selection::Job(_) | Selection::Jobs(_) => None,
+        };
+        if jobs.is_empty() && forgotten.is_none_or(|position| position <= after) {
+            return None;
+        }
+        Some(Gap::new(after, Cursor::unchecked(resumed_at - 1), jobs).with_covered(self.dropped_through))
+    }
+}

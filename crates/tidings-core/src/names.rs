@@ -1,0 +1,236 @@
+//! Names that travel: job ids, kinds, event types. Each is valid by construction.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use uuid::Uuid;
+
+/// A job's id: a UUID of version 7 (RFC 9562), written in lower case with hyphens.
+///
+/// Ids that are made later compare greater (to the millisecond, and within one process beyond it), so
+/// that "newest first" is their order reversed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(Uuid);
+
+impl JobId {
+    /// Makes a new id out of the present time and randomness.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "each call gives another id, which `Default` would hide")]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl FromStr for JobId {
+    type Err = InvalidName;
+
+    /// Takes the one spelling that the wire knows; upper case, braces and other versions are refused.
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let id = Uuid::try_parse(text).map_err(|_| InvalidName)?;
+        let spelled = text.len() == 36 && !text.bytes().any(|b| b.is_ascii_uppercase());
+        if spelled && id.get_version_num() == 7 { Ok(Self(id)) } else { Err(InvalidName) }
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What sort of job it is, such as `pipeline`: `[a-z][a-z0-9_-]{0,63}`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Kind(Arc<str>);
+
+impl Kind {
+    /// The kind as it is spelled.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Kind {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        if is_name(text, b"_-") { Ok(Self(text.into())) } else { Err(InvalidName) }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an event says: one of the built-in types, or a host's own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EventType {
+    /// The job is known and waits.
+    Queued,
+    /// An attempt at it has begun.
+    Started,
+    /// How far it is.
+    Progress,
+    /// A line that it has printed.
+    Log,
+    /// Somebody asked for it to be cancelled.
+    Cancelling,
+    /// It is over and has a result.
+    Succeeded,
+    /// It is over and has an error.
+    Failed,
+    /// It is over because somebody asked for that.
+    Cancelled,
+    /// A type of the host's own.
+    Custom(CustomType),
+}
+
+impl EventType {
+    /// The type as it is spelled.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Queued => "queued",
+            Self::Started => "started",
+            Self::Progress => "progress",
+            Self::Log => "log",
+            Self::Cancelling => "cancelling",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Custom(custom) => &custom.0,
+        }
+    }
+
+    /// Whether a job is over with an event of this type.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl FromStr for EventType {
+    type Err = InvalidName;
+
+    /// Takes built-in types and a host's own; refuses the names that mean something to `EventSource`.
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        Ok(match text {
+            "queued" => Self::Queued,
+            "started" => Self::Started,
+            "progress" => Self::Progress,
+            "log" => Self::Log,
+            "cancelling" => Self::Cancelling,
+            "succeeded" => Self::Succeeded,
+            "failed" => Self::Failed,
+            "cancelled" => Self::Cancelled,
+            custom => Self::Custom(custom.parse()?),
+        })
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An event type of the host's own: `[a-z][a-z0-9._-]{0,63}`, and neither a built-in one nor `open`,
+/// `error`, `message` or `gap`, which mean something to `EventSource` or to Tidings.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct CustomType(Arc<str>);
+
+const BUILT_IN: [&str; 8] = ["queued", "started", "progress", "log", "cancelling", "succeeded", "failed", "cancelled"];
+const RESERVED: [&str; 4] = ["open", "error", "message", "gap"];
+
+impl FromStr for CustomType {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let taken = BUILT_IN.contains(&text) || RESERVED.contains(&text);
+        if !taken && is_name(text, b"._-") { Ok(Self(text.into())) } else { Err(InvalidName) }
+    }
+}
+
+impl fmt::Debug for CustomType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text is not a valid name of the sort that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid name")]
+pub struct InvalidName;
+
+fn is_name(text: &str, also: &[u8]) -> bool {
+    let mut bytes = text.bytes();
+    text.len() <= 64
+        && bytes.next().is_some_and(|b| b.is_ascii_lowercase())
+        && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || also.contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn job_ids_have_one_spelling() {
+        let id = JobId::new();
+        assert_eq!(id.to_string().parse(), Ok(id));
+        let v4 = "7f2c1f0e-4a55-4f0e-8a5e-0a4b5e1c2d3f";
+        for other in [
+            id.to_string().to_uppercase(),
+            id.to_string().replace('-', ""),
+            format!("{{{id}}}"),
+            v4.to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(other.parse::<JobId>(), Err(InvalidName), "{other}");
+        }
+    }
+
+    #[test]
+    fn later_ids_are_greater() {
+        let ids: Vec<_> = (0..1000).map(|_| JobId::new()).collect();
+        assert!(ids.is_sorted());
+    }
+
+    #[test]
+    fn kinds_and_types_keep_to_their_alphabet() {
+        let long = "a".repeat(65);
+        for bad in ["", "A", "1a", "a b", "a\n", "ä", "-a", long.as_str()] {
+            assert!(bad.parse::<Kind>().is_err(), "{bad:?}");
+            assert!(bad.parse::<EventType>().is_err(), "{bad:?}");
+        }
+        assert!("a.b".parse::<Kind>().is_err());
+        assert!("a.b-c_d9".parse::<CustomType>().is_ok());
+        assert!("a".repeat(64).parse::<Kind>().is_ok());
+    }
+
+    #[test]
+    fn a_host_cannot_take_a_built_in_or_reserved_type() {
+        for name in BUILT_IN.iter().chain(&RESERVED) {
+            assert!(name.parse::<CustomType>().is_err(), "{name}");
+        }
+        for name in BUILT_IN {
+            assert_eq!(name.parse::<EventType>().map(|t| t.to_string()), Ok(name.to_owned()));
+        }
+        for name in RESERVED {
+            assert!(name.parse::<EventType>().is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The last events of a job that has readers, encoded once for all of them.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::{framing::Framing, log::Entry};
+
+/// The most that one reader is handed at once.
+pub(crate) const CHUNK: usize = 64 * 1024;
+
+/// How much JSON is kept for readers that lag a little. Who lags more reads the log.
+const KEPT: usize = 4 * CHUNK;
+
+/// The last events of one job, in a row, with what has been encoded of them.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    encoded: Vec<(&'static Framing, Encoded)>,
+}
+
+/// Encoded events that are to be written to a reader.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Slice {
+    pub(crate) bytes: Bytes,
+    /// The seq of the last event in it.
+    pub(crate) last: u64,
+}
+
+impl Recent {
+    pub(crate) fn push(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            self.bytes += entry.event.json().len();
+            self.entries.push_back(entry.clone());
+        }
+        while self.bytes > KEPT && self.entries.len() > 1 {
+            let Some(dropped) = self.entries.pop_front() else { break };
+            self.bytes -= dropped.event.json().len();
+            for (_, encoded) in &mut self.encoded {
+                encoded.drop_through(dropped.event.seq());
+            }
+        }
+    }
+
+    /// What follows the event with the number `after`, or nothing where it is not held here.
+    pub(crate) fn after(&mut self, after: u64, framing: &'static Framing) -> Option<Slice> {
+        let first = self.entries.front()?.event.seq();
+        let last = self.entries.back()?.event.seq();
+        if after + 1 < first || after >= last {
+            return None;
+        }
+        let at = match self.encoded.iter().position(|(known, _)| known.is(framing)) {
+            Some(at) => at,
+            None => {
+                self.encoded.push((framing, Encoded::default()));
+                self.encoded.len() - 1
+            }
+        };
+        let (_, encoded) = self.encoded.get_mut(at)?;
+        encoded.extend(&self.entries, framing);
+        encoded.after(after)
+    }
+
+    pub(crate) fn last(&self) -> Option<&Entry> {
+        self.entries.back()
+    }
+}
+
+/// Segments in a row. Where two neighbours are of like size they become one, so that a reader which lags by many small appends
+/// still gets them in a few pieces, and no byte is copied more often than the logarithm of a chunk.
+#[derive(Debug, Default)]
+struct Encoded {
+    segments: VecDeque<Segment>,
+}
+
+#[derive(Debug)]
+struct Segment {
+    first: u64,
+    bytes: Bytes,
+    /// Where each event ends.
+    ends: Vec<u32>,
+}
+
+impl Segment {
+    fn last(&self) -> u64 {
+        self.first + self.ends.len() as u64 - 1
+    }
+}
+
+impl Encoded {
+    /// Encodes what has not been encoded yet of what is held.
+    fn extend(&mut self, entries: &VecDeque<Entry>, framing: &'static Framing) {
+        let Some(first) = entries.front().map(|entry| entry.event.seq()) else { return };
+        let from = self.segments.back().map_or(first, |segment| segment.last() + 1);
+        let skip = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX);
+        let (mut bytes, mut ends, mut start) = (Vec::new(), Vec::new(), from);
+        for entry in entries.iter().skip(skip) {
+            let before = bytes.len();
+            (framing.event)(entry, entry.event.cursor(), &mut bytes);
+            if bytes.len() > CHUNK && before > 0 {
+                let rest = bytes.split_off(before);
+                self.add(Segment { first: start, bytes: bytes.into(), ends: std::mem::take(&mut ends) });
+                (bytes, start) = (rest, entry.event.seq());
+            }
+            // A chunk and one event are far below 4 GiB.
+            ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        }
+        if !ends.is_empty() {
+            self.add(Segment { first: start, bytes: bytes.into(), ends });
+        }
+    }
+
+    fn add(&mut self, mut segment: Segment) {
+        while let Some(before) = self.segments.back()
+            && before.bytes.len() <= 2 * segment.bytes.len()
+            && before.bytes.len() + segment.bytes.len() <= CHUNK
+        {
+            let Some(mut whole) = self.segments.pop_back() else { break };
+            let offset = u32::try_from(whole.bytes.len()).unwrap_or(u32::MAX);
+            whole.ends.extend(segment.ends.iter().map(|end| end + offset));
+            whole.bytes = [whole.bytes, segment.bytes].concat().into();
+            segment = whole;
+        }
+        self.segments.push_back(segment);
+    }
+
+    fn after(&self, after: u64) -> Option<Slice> {
+        let at = self.segments.partition_point(|segment| segment.last() <= after);
+        let segment = self.segments.get(at)?;
+        let inside = usize::try_from((after + 1).checked_sub(segment.first)?).ok()?;
+        let start = match inside.checked_sub(1) {
+            Some(before) => *segment.ends.get(before)? as usize,
+            None => 0,
+        };
+        Some(Slice { bytes: segment.bytes.slice(start..), last: segment.last() })
+    }
+
+    fn drop_through(&mut self, seq: u64) {
+        while self.segments.front().is_some_and(|segment| segment.last() <= seq) {
+            self.segments.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        cursor::{Cursor, Tag},
+        event::{Draft, Event},
+        names::JobId,
+        time::Timestamp,
+    };
+
+    thread_local! {
+        static ENCODED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    static LINES: Framing = Framing { event: line, gap: |_, _, _| {}, heartbeat: b"" };
+
+    fn line(entry: &Entry, cursor: Cursor, out: &mut Vec<u8>) {
+        ENCODED.set(ENCODED.get() + 1);
+        out.extend_from_slice(format!("{} {}\n", cursor.number(), entry.event.data()).as_bytes());
+    }
+
+    fn entries(count: u64, line: &str) -> Vec<Entry> {
+        let (job, mut at) = (JobId::new(), (0, Tag::START));
+        (1..=count)
+            .map(|position| {
+                let event = Event::seal(job, at, Timestamp::from_millis(0), &Draft::log("s", line));
+                at = (event.seq(), event.tag());
+                Entry { position, event }
+            })
+            .collect()
+    }
+
+    fn read_all(recent: &mut Recent, mut after: u64) -> (String, usize) {
+        let (mut text, mut slices) = (String::new(), 0);
+        while let Some(slice) = recent.after(after, &LINES) {
+            assert!(slice.bytes.len() <= CHUNK && slice.last > after);
+            text.push_str(std::str::from_utf8(&slice.bytes).expect("text"));
+            after = slice.last;
+            slices += 1;
+        }
+        (text, slices)
+    }
+
+    fn wanted(entries: &[Entry], after: u64) -> String {
+        let later = entries.iter().filter(|entry| entry.event.seq() > after);
+        later.map(|entry| format!("{} {}\n", entry.event.seq(), entry.event.data())).collect()
+    }
+
+    #[test]
+    fn each_event_is_encoded_once_for_all_readers() {
+        let all = entries(100, "x");
+        let mut recent = Recent::default();
+        ENCODED.set(0);
+        for entry in &all {
+            recent.push(std::slice::from_ref(entry));
+            for _ in 0..10 {
+                assert!(recent.after(entry.event.seq() - 1, &LINES).is_some());
+            }
+        }
+        assert_eq!(read_all(&mut recent, 0).0, wanted(&all, 0));
+        assert_eq!(ENCODED.get(), 100);
+    }
+
+    #[test]
+    fn a_reader_that_lags_gets_few_pieces() {
+        let mut recent = Recent::default();
+        for entry in entries(1000, "x") {
+            recent.push(std::slice::from_ref(&entry));
+            recent.after(entry.event.seq() - 1, &LINES);
+        }
+        let (_, slices) = read_all(&mut recent, 0);
+        assert!(slices <= 12, "{slices} pieces");
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_the_rest_is_not_made_up() {
+        let mut recent = Recent::default();
+        for entry in entries(100, &"x".repeat(10_000)) {
+            recent.push(std::slice::from_ref(&entry));
+        }
+        assert!(recent.bytes <= KEPT && recent.bytes > KEPT / 2);
+        assert_eq!(recent.after(0, &LINES), None);
+        assert_eq!(recent.after(100, &LINES), None);
+        assert!(recent.after(99, &LINES).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn readers_get_every_event_once(batches in prop::collection::vec((1u64..20, 0u64..40), 1..20), size in 1usize..9000) {
+            let all = entries(batches.iter().map(|(count, _)| count).sum(), &"x".repeat(size));
+            let (mut recent, mut rest) = (Recent::default(), all.as_slice());
+            for (count, back) in batches {
+                let (now, later) = rest.split_at(count as usize);
+                recent.push(now);
+                rest = later;
+                let last = recent.last().expect("just pushed").event.seq();
+                let after = last.saturating_sub(back);
+                let held = recent.entries.front().is_some_and(|first| first.event.seq() <= after + 1);
+                let seen: Vec<_> = all.iter().filter(|entry| entry.event.seq() <= last).cloned().collect();
+                let want = if held { wanted(&seen, after) } else { String::new() };
+                prop_assert_eq!(read_all(&mut recent, after).0, want);
+            }
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! A job as of one event: what folding its events up to that one gives.
+
+use std::{fmt, str::FromStr, sync::OnceLock};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    cursor::{Cursor, Tag},
+    event::Event,
+    json::Json,
+    names::{EventType, InvalidName, JobId, Kind},
+    time::Timestamp,
+};
+
+/// What a job is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// It waits for its turn.
+    Queued,
+    /// An attempt at it is under way.
+    Running,
+    /// It is over and has a result.
+    Succeeded,
+    /// It is over and has an error.
+    Failed,
+    /// It is over because somebody asked for that.
+    Cancelled,
+}
+
+impl State {
+    /// The state as it is spelled.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether a job in this state is over.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for State {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or(InvalidName)
+    }
+}
+
+/// A job as of one event.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Which job.
+    pub id: JobId,
+    /// What sort of job.
+    pub kind: Kind,
+    /// What it is doing.
+    pub state: State,
+    /// The number of the last event that is folded in.
+    pub seq: u64,
+    /// That event's tag.
+    pub tag: Tag,
+    /// Which attempt at it is the current one; 0 before the first.
+    pub attempt: u32,
+    /// What it was submitted with.
+    pub input: Json,
+    /// The data of its last `progress`.
+    pub progress: Option<Json>,
+    /// Its result, once it has succeeded.
+    pub result: Option<Json>,
+    /// Its error, once it has failed.
+    pub error: Option<Json>,
+    /// Whether somebody has asked for it to be cancelled.
+    pub cancel_requested: bool,
+    /// When it was submitted.
+    pub created_at: Timestamp,
+    /// When its first attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When its last event was written.
+    pub updated_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// The JSON of this very state, made by whoever asks first.
+    rendered: OnceLock<Bytes>,
+}
+
+impl Snapshot {
+    /// A job as of its first event.
+    ///
+    /// # Errors
+    ///
+    /// Where the event is not the `queued` that every history begins with.
+    pub fn open(event: &Event) -> Result<Self, InvalidHistory> {
+        #[derive(Deserialize)]
+        struct Queued<'a> {
+            kind: &'a str,
+            #[serde(borrow)]
+            input: &'a RawValue,
+        }
+        let invalid = || InvalidHistory { job: event.job(), seq: event.seq() };
+        if event.seq() != 1 || *event.kind() != EventType::Queued {
+            return Err(invalid());
+        }
+        let data = event.data();
+        let queued: Queued<'_> = serde_json::from_str(data.as_str()).map_err(|_| invalid())?;
+        Ok(Self {
+            id: event.job(),
+            kind: queued.kind.parse().map_err(|_| invalid())?,
+            state: State::Queued,
+            seq: 1,
+            tag: event.tag(),
+            attempt: 0,
+            input: data.part(queued.input),
+            progress: None,
+            result: None,
+            error: None,
+            cancel_requested: false,
+            created_at: event.time(),
+            started_at: None,
+            updated_at: event.time(),
+            finished_at: None,
+            rendered: OnceLock::new(),
+        })
+    }
+
+    /// Folds the next event in.
+    ///
+    /// # Errors
+    ///
+    /// Where the event is not the next one of this job, or can't follow; nothing has changed then.
+    pub fn apply(&mut self, event: &Event) -> Result<(), InvalidHistory> {
+        #[derive(Deserialize)]
+        struct Started {
+            attempt: u32,
+        }
+        #[derive(Deserialize)]
+        struct Outcome<'a> {
+            #[serde(borrow)]
+            result: Option<&'a RawValue>,
+            #[serde(borrow)]
+            error: Option<&'a RawValue>,
+        }
+        let invalid = || InvalidHistory { job: event.job(), seq: event.seq() };
+        let outcome = || serde_json::from_str::<Outcome<'_>>(event.data().as_str()).map_err(|_| invalid());
+        if event.job() != self.id || event.seq() != self.seq + 1 || self.state.is_terminal() {
+            return Err(invalid());
+        }
+        match event.kind() {
+            EventType::Queued => return Err(invalid()),
+            EventType::Started => {
+                self.attempt = event.data().to::<Started>().map_err(|_| invalid())?.attempt;
+                self.state = State::Running;
+                self.started_at.get_or_insert(event.time());
+            }
+            EventType::Progress => self.progress = Some(event.data().clone()),
+            EventType::Cancelling => self.cancel_requested = true,
+            EventType::Succeeded => {
+                self.result = outcome()?.result.map(|result| event.data().part(result));
+                self.finish(State::Succeeded, event);
+            }
+            EventType::Failed => {
+                self.error = outcome()?.error.map(|error| event.data().part(error));
+                self.finish(State::Failed, event);
+            }
+            EventType::Cancelled => self.finish(State::Cancelled, event),
+            EventType::Log | EventType::Custom(_) => {}
+        }
+        self.seq = event.seq();
+        self.tag = event.tag();
+        self.updated_at = event.time();
+        self.rendered = OnceLock::new();
+        Ok(())
+    }
+
+    fn finish(&mut self, state: State, event: &Event) {
+        self.state = state;
+        self.finished_at = Some(event.time());
+    }
+
+    /// The place after the last event that is folded in.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor::new(self.seq, self.tag)
+    }
+
+    /// The snapshot as JSON, made at most once; `links` is the JSON of its `links`, and the same on every call.
+    pub(crate) fn json(&self, links: impl FnOnce() -> String) -> Bytes {
+        self.rendered.get_or_init(|| self.render(Detail::Full, &links()).into()).clone()
+    }
+
+    /// The snapshot as JSON, made anew.
+    pub(crate) fn render(&self, detail: Detail, links: &str) -> String {
+        use fmt::Write as _;
+
+        let mut out = String::with_capacity(700 + self.input.as_bytes().len());
+        // Writing to a `String` can't fail.
+        let _ = write!(
+            out,
+            r#"{{"id":"{}","kind":"{}","state":"{}","seq":{},"cursor":"{}","attempt":{},"#,
+            self.id,
+            self.kind,
+            self.state,
+            self.seq,
+            self.cursor(),
+            self.attempt
+        );
+        if let Detail::Full = detail {
+            let _ = write!(out, r#""input":{},"#, self.input);
+        }
+        let _ = write!(out, r#""progress":{},"#, OrNull(self.progress.as_ref()));
+        if let Detail::Full = detail {
+            let _ = write!(out, r#""result":{},"#, OrNull(self.result.as_ref()));
+        }
+        let _ = write!(
+            out,
+            r#""error":{},"cancel_requested":{},"created_at":"{}","started_at":{},"updated_at":"{}","finished_at":{},"links":{links}}}"#,
+            OrNull(self.error.as_ref()),
+            self.cancel_requested,
+            self.created_at,
+            OrNull(self.started_at.map(Quoted).as_ref()),
+            self.updated_at,
+            OrNull(self.finished_at.map(Quoted).as_ref()),
+        );
+        out
+    }
+}
+
+/// How much of a snapshot is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// All of it.
+    Full,
+    /// Without `input` and `result`, as in a list.
+    Listed,
+}
+
+/// The event can't stand at this place of the job's history: the log is damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("event {seq} of job {job} can't stand where it stands")]
+pub struct InvalidHistory {
+    job: JobId,
+    seq: u64,
+}
+
+struct OrNull<'a, T>(Option<&'a T>);
+
+impl<T: fmt::Display> fmt::Display for OrNull<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(value) => value.fmt(f),
+            None => f.write_str("null"),
+        }
+    }
+}
+
+struct Quoted(Timestamp);
+
+impl fmt::Display for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Draft, Progress};
+
+    fn fold(drafts: &[Draft]) -> Result<Snapshot, InvalidHistory> {
+        let job = JobId::new();
+        let mut at = (0, Tag::START);
+        let mut snapshot: Option<Snapshot> = None;
+        for draft in drafts {
+            let event = Event::seal(job, at, Timestamp::from_millis(1000 + at.0), draft);
+            at = (event.seq(), event.tag());
+            match &mut snapshot {
+                Some(snapshot) => snapshot.apply(&event)?,
+                None => snapshot = Some(Snapshot::open(&event)?),
+            }
+        }
+        Ok(snapshot.expect("at least one draft"))
+    }
+
+    fn queued() -> Draft {
+        Draft::queued(&"pipeline".parse().expect("a kind"), &Json::from_value(&[1]).expect("JSON"))
+    }
+
+    #[test]
+    fn a_snapshot_is_what_the_wire_shows() {
+        let drafts = [queued(), Draft::started(1), Draft::progress(&Progress::percent(40.0)), Draft::cancelling(None)];
+        let snapshot = fold(&drafts).expect("a history");
+        assert_eq!(
+            String::from_utf8_lossy(&snapshot.json(|| "{}".to_owned())),
+            format!(
+                concat!(
+                    r#"{{"id":"{id}","kind":"pipeline","state":"running","seq":4,"cursor":"{cursor}","attempt":1,"input":[1],"#,
+                    r#""progress":{{"done":40,"total":100,"unit":"%","message":null}},"result":null,"error":null,"cancel_requested":true,"#,
+                    r#""created_at":"1970-01-01T00:00:01.000Z","started_at":"1970-01-01T00:00:01.001Z","#,
+                    r#""updated_at":"1970-01-01T00:00:01.003Z","finished_at":null,"links":{{}}}}"#
+                ),
+                id = snapshot.id,
+                cursor = snapshot.cursor()
+            )
+        );
+        let listed = snapshot.render(Detail::Listed, "{}");
+        assert!(!listed.contains("input") && !listed.contains("result"), "{listed}");
+    }
+
+    #[test]
+    fn each_ending_leaves_its_trace() {
+        let end = |draft| fold(&[queued(), Draft::started(1), draft]).expect("a history");
+        let done = end(Draft::succeeded(&Json::from_value("x").expect("JSON")));
+        assert_eq!((done.state, done.result.map(|r| r.to_string())), (State::Succeeded, Some("\"x\"".to_owned())));
+        let failed = end(Draft::failed("exit-status", "1"));
+        assert_eq!(failed.error.map(|e| e.to_string()).as_deref(), Some(r#"{"code":"exit-status","message":"1"}"#));
+        let cancelled = end(Draft::cancelled(None));
+        assert_eq!((cancelled.state, cancelled.finished_at), (State::Cancelled, Some(Timestamp::from_millis(1002))));
+    }
+
+    #[test]
+    fn nothing_follows_the_end_and_nothing_precedes_the_beginning() {
+        assert!(fold(&[queued(), Draft::cancelled(None), Draft::log("stdout", "x")]).is_err());
+        assert!(fold(&[queued(), Draft::failed("a", "b"), Draft::cancelled(None)]).is_err());
+        assert!(fold(&[Draft::started(1)]).is_err());
+        assert!(fold(&[queued(), queued()]).is_err());
+    }
+
+    #[test]
+    fn what_was_rendered_is_made_anew_after_a_change() {
+        let job = JobId::new();
+        let first = Event::seal(job, (0, Tag::START), Timestamp::from_millis(1), &queued());
+        let mut snapshot = Snapshot::open(&first).expect("a history");
+        let before = snapshot.json(|| "{}".to_owned());
+        assert_eq!(before, snapshot.json(|| unreachable!("rendered once")));
+        let second = Event::seal(job, (1, first.tag()), Timestamp::from_millis(2), &Draft::started(1));
+        snapshot.apply(&second).expect("the next event");
+        assert_ne!(before, snapshot.json(|| "{}".to_owned()));
+    }
+}

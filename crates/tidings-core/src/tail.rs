@@ -1,0 +1,225 @@
+//! The wake-up that a log advances: readers register here, read, and sleep until there is more.
+
+use std::{
+    collections::HashMap,
+    fmt, mem,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::{Mutex, RwLock};
+use slab::Slab;
+
+use crate::{
+    framing::Framing,
+    log::{Entry, Scope, Selection},
+    names::{JobId, Kind},
+    recent::{Recent, Slice},
+};
+
+/// The wake-up that a log advances.
+///
+/// It knows only what somebody waits for. Nothing that is read here can be missed: who waits has registered before it read the log, and the
+/// last events of a job that has readers are held here just to save them the way to the log.
+#[derive(Default)]
+pub struct Tail {
+    topics: RwLock<HashMap<Topic, Arc<Channel>>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Topic {
+    Job(JobId),
+    Kind(Kind),
+    All,
+}
+
+impl Tail {
+    /// Tells of a batch. The log calls this under the lock that gave the batch its place, so that
+    /// batches are told in their order, and wakes up whom it concerns after it has let go of that lock.
+    pub fn advance(&self, kind: &Kind, entries: &[Entry]) -> Wake {
+        let topics = self.topics.read();
+        let Some(job) = entries.first().map(|entry| entry.event.job()) else { return Wake::default() };
+        if topics.is_empty() {
+            return Wake::default();
+        }
+        let of_job = topics.get(&Topic::Job(job)).cloned();
+        if let Some(channel) = &of_job {
+            channel.recent.lock().push(entries);
+        }
+        let wake = Wake([of_job, topics.get(&Topic::Kind(kind.clone())).cloned(), topics.get(&Topic::All).cloned()]);
+        wake.bump();
+        wake
+    }
+
+    /// Tells that a job is no longer known, so that whoever waits for it looks again.
+    pub fn forget(&self, job: JobId) -> Wake {
+        let wake = Wake([self.topics.read().get(&Topic::Job(job)).cloned(), None, None]);
+        wake.bump();
+        wake
+    }
+
+    /// Waits for news of these jobs, from now on. Register first, then read, then wait.
+    #[must_use]
+    pub(crate) fn subscribe(self: &Arc<Self>, scope: &Scope) -> Subscription {
+        let topics = match &scope.0 {
+            Selection::Job(job) => vec![Topic::Job(*job)],
+            Selection::Jobs(jobs) => jobs.iter().copied().map(Topic::Job).collect(),
+            Selection::Kind(kind) => vec![Topic::Kind(kind.clone())],
+            Selection::All => vec![Topic::All],
+        };
+        let mut map = self.topics.write();
+        let places = topics
+            .into_iter()
+            .map(|topic| {
+                let channel = map.entry(topic.clone()).or_default().clone();
+                let slot = channel.signal.join();
+                Place { topic, channel, slot }
+            })
+            .collect();
+        drop(map);
+        Subscription { tail: self.clone(), places }
+    }
+}
+
+impl fmt::Debug for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tail").field("topics", &self.topics.read().len()).finish()
+    }
+}
+
+/// Who has to be woken up. Dropping it wakes nobody.
+#[must_use = "readers sleep on until they are woken up"]
+#[derive(Debug, Default)]
+pub struct Wake([Option<Arc<Channel>>; 3]);
+
+impl Wake {
+    /// Wakes them up.
+    pub fn wake(self) {
+        self.0.iter().flatten().for_each(|channel| channel.signal.wake());
+    }
+
+    fn bump(&self) {
+        self.0.iter().flatten().for_each(|channel| channel.signal.bump());
+    }
+}
+
+/// What the readers of one topic share.
+#[derive(Debug, Default)]
+struct Channel {
+    signal: Signal,
+    /// Only filled for the topic of one job.
+    recent: Mutex<Recent>,
+}
+
+/// A reader's place at the tail. Dropping it gives the place up.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    tail: Arc<Tail>,
+    places: Vec<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    topic: Topic,
+    channel: Arc<Channel>,
+    slot: usize,
+}
+
+impl Subscription {
+    /// Changes with all news. Take it before reading.
+    pub(crate) fn version(&self) -> u64 {
+        self.places.iter().fold(0, |sum, place| sum.wrapping_add(place.channel.signal.version()))
+    }
+
+    /// Ready once the version is another one than `seen`.
+    pub(crate) fn poll_changed(&self, seen: u64, cx: &Context<'_>) -> Poll<()> {
+        if self.version() != seen {
+            return Poll::Ready(());
+        }
+        for place in &self.places {
+            place.channel.signal.register(place.slot, cx.waker());
+        }
+        // What came between the look above and the registration has woken nobody.
+        if self.version() == seen { Poll::Pending } else { Poll::Ready(()) }
+    }
+
+    /// What follows `after` of the one job that this is about, where it is held at the tail.
+    pub(crate) fn recent(&self, after: u64, framing: &'static Framing) -> Option<Slice> {
+        let [place] = self.places.as_slice() else { return None };
+        place.channel.recent.lock().after(after, framing)
+    }
+
+    /// The last event that was told of the one job that this is about.
+    pub(crate) fn last(&self) -> Option<Entry> {
+        let [place] = self.places.as_slice() else { return None };
+        place.channel.recent.lock().last().cloned()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut topics = self.tail.topics.write();
+        for place in &self.places {
+            // Others join under the same lock, so nobody comes in between.
+            if place.channel.signal.leave(place.slot) == 0 {
+                topics.remove(&place.topic);
+            }
+        }
+    }
+}
+
+/// A number that changes, and whoever waits for that.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    /// Written by who tells, read by all.
+    version: AtomicU64,
+    /// A slot for each who may wait, with its waker while it does.
+    waiting: Mutex<Slab<Option<Waker>>>,
+}
+
+impl Signal {
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn bump(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Wakes up all who had registered before. To be called after [`bump`](Self::bump): who registers later sees the new version.
+    pub(crate) fn wake(&self) {
+        let wakers: Vec<Waker> = self.waiting.lock().iter_mut().filter_map(|(_, slot)| slot.take()).collect();
+        // Woken without the lock: a waker may run anything.
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn join(&self) -> usize {
+        self.waiting.lock().insert(None)
+    }
+
+    /// How many are left.
+    pub(crate) fn leave(&self, slot: usize) -> usize {
+        let mut waiting = self.waiting.lock();
+        let waker = waiting.try_remove(slot);
+        let left = waiting.len();
+        drop(waiting);
+        // Dropped without the lock, as it may run anything.
+        drop(waker);
+        left
+    }
+
+    /// Has the waker woken up at the next [`wake`](Self::wake). Look at the version again afterwards.
+    pub(crate) fn register(&self, slot: usize, waker: &Waker) {
+        let mut waiting = self.waiting.lock();
+        let Some(place) = waiting.get_mut(slot) else { return };
+        let before = match place {
+            Some(known) if known.will_wake(waker) => None,
+            _ => mem::replace(place, Some(waker.clone())),
+        };
+        drop(waiting);
+        drop(before);
+    }
+}
