@@ -12,9 +12,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration
     let seconds = f64::deserialize(from)?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(time) if !time.is_zero() && time <= YEAR => Ok(time),
-        _ => Err(D::Error::custom(
-            "expected a number of seconds, more than 0 and at most a year",
-        )),
+        _ => Err(D::Error::custom("expected a number of seconds, more than 0 and at most a year")),
     }
 }
 

@@ -89,35 +89,19 @@ async fn a_long_target_gets_a_problem() {
     let server = Server::start(Limits::default()).await;
     for length in [2049, 3000, 20_000, 200_000] {
         let target = format!("/{}", "a".repeat(length - 1));
-        let answer = server
-            .ask(&format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"))
-            .await;
+        let answer = server.ask(&format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
         answer.assert_problem(414, "uri-too-long");
     }
     let target = format!("/{}", "a".repeat(2047));
-    assert_eq!(
-        server
-            .ask(&format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"))
-            .await
-            .status,
-        404
-    );
+    assert_eq!(server.ask(&format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n")).await.status, 404);
 }
 
 #[tokio::test]
 async fn a_large_header_block_gets_a_problem() {
     let server = Server::start(Limits::default()).await;
-    let block = |length: usize| {
-        format!(
-            "GET /hello HTTP/1.1\r\nx: {}\r\n\r\n",
-            "a".repeat(length - 5)
-        )
-    };
+    let block = |length: usize| format!("GET /hello HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(length - 5));
     for length in [16_385, 20_000, 1_000_000] {
-        server
-            .ask(&block(length))
-            .await
-            .assert_problem(431, "headers-too-large");
+        server.ask(&block(length)).await.assert_problem(431, "headers-too-large");
     }
     assert_eq!(server.ask(&block(16_384)).await.status, 200);
 }
@@ -127,10 +111,7 @@ async fn many_header_fields_get_a_problem() {
     let server = Server::start(Limits::default()).await;
     let fields = |count| format!("GET /hello HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(count));
     for count in [65, 101, 5_000] {
-        server
-            .ask(&fields(count))
-            .await
-            .assert_problem(431, "headers-too-large");
+        server.ask(&fields(count)).await.assert_problem(431, "headers-too-large");
     }
     assert_eq!(server.ask(&fields(64)).await.status, 200);
 }
@@ -140,18 +121,9 @@ async fn a_later_head_has_the_same_limits_as_the_first() {
     let server = Server::start(Limits::default()).await;
     for (over, status) in [
         (format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(2100)), 414),
-        (
-            format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65)),
-            431,
-        ),
-        (
-            format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(200)),
-            431,
-        ),
-        (
-            format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(100_000)),
-            431,
-        ),
+        (format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65)), 431),
+        (format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(200)), 431),
+        (format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(100_000)), 431),
     ] {
         let mut client = server.connect().await;
         send(&mut client, HELLO).await;
@@ -172,10 +144,7 @@ async fn what_is_no_http_is_answered_at_once() {
 async fn an_answer_that_comes_before_the_end_of_the_body_is_seen() {
     let server = Server::start(Limits::default()).await;
     let body = "x".repeat(3 * 1024 * 1024);
-    let request = format!(
-        "POST /nowhere HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request = format!("POST /nowhere HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     assert_eq!(server.ask(&request).await.status, 404);
 }
 
@@ -188,13 +157,7 @@ async fn a_client_that_does_not_read_costs_little_and_is_cut_off() {
     let server = Server::start(limits).await;
     let mut client = server.connect().await;
     send(&mut client, "GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    server
-        .app
-        .ended
-        .acquire()
-        .await
-        .expect("it is open")
-        .forget();
+    server.app.ended.acquire().await.expect("it is open").forget();
     let written = server.app.written.load(Ordering::Relaxed);
     assert!((1..256 * 1024).contains(&written), "{written}");
     // What is in flight is still there to read, and then the connection is at its end, one way or the other.
@@ -213,9 +176,7 @@ async fn a_client_that_reads_slowly_is_not_cut_off() {
     let begun = Instant::now();
     let mut buffer = vec![0; 256 * 1024];
     while begun.elapsed() < SHORT * 5 {
-        let read = timeout(HANGS, client.read(&mut buffer))
-            .await
-            .expect("bytes come");
+        let read = timeout(HANGS, client.read(&mut buffer)).await.expect("bytes come");
         assert!(read.expect("the connection lives") > 0);
     }
 }
@@ -263,23 +224,12 @@ async fn one_http2_connection_has_only_so_many_streams() {
     let mut client = server.connect_http2().await;
     // An answer proves that the server's settings have arrived.
     assert_eq!(get(&mut client, "/hello").await.status(), 200);
-    let hung: Vec<_> = (0..2)
-        .map(|_| tokio::spawn(client.send_request(request("/hang"))))
-        .collect();
-    server
-        .app
-        .hanging
-        .acquire_many(2)
-        .await
-        .expect("it is open")
-        .forget();
+    let hung: Vec<_> = (0..2).map(|_| tokio::spawn(client.send_request(request("/hang")))).collect();
+    server.app.hanging.acquire_many(2).await.expect("it is open").forget();
     let third = tokio::spawn(client.send_request(request("/hello")));
     assert_eq!(server.app.requests.load(Ordering::Relaxed), 3);
     server.app.release.add_permits(1);
-    let third = timeout(HANGS, third)
-        .await
-        .expect("there is room")
-        .expect("no panic");
+    let third = timeout(HANGS, third).await.expect("there is room").expect("no panic");
     assert_eq!(third.expect("an answer").status(), 200);
     drop(hung);
 }
@@ -297,13 +247,9 @@ async fn http2_heads_have_the_same_limits() {
     for (fields, length) in [(65, 1), (1, 16_400), (1, 60_000)] {
         let mut request = request("/hello");
         for _ in 0..fields {
-            request
-                .headers_mut()
-                .append("x", "a".repeat(length).parse().expect("a value"));
+            request.headers_mut().append("x", "a".repeat(length).parse().expect("a value"));
         }
-        let answer = timeout(HANGS, client.send_request(request))
-            .await
-            .expect("an answer");
+        let answer = timeout(HANGS, client.send_request(request)).await.expect("an answer");
         let answer = answer.expect("an answer");
         assert_eq!(answer.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
@@ -318,29 +264,16 @@ async fn an_http2_connection_that_idles_is_closed_and_one_that_works_is_not() {
     let (mut client, connection) = server.handshake_http2().await;
     let connection = tokio::spawn(connection);
     let hung = tokio::spawn(client.send_request(request("/hang")));
-    server
-        .app
-        .hanging
-        .acquire()
-        .await
-        .expect("it is open")
-        .forget();
+    server.app.hanging.acquire().await.expect("it is open").forget();
     let begun = Instant::now();
     while begun.elapsed() < SHORT * 4 {
         assert!(!connection.is_finished());
         tokio::task::yield_now().await;
     }
     server.app.release.add_permits(1);
-    let answer = timeout(HANGS, hung)
-        .await
-        .expect("an answer")
-        .expect("no panic");
+    let answer = timeout(HANGS, hung).await.expect("an answer").expect("no panic");
     assert_eq!(answer.expect("an answer").status(), 200);
-    timeout(HANGS, connection)
-        .await
-        .expect("it is closed")
-        .expect("no panic")
-        .expect("politely");
+    timeout(HANGS, connection).await.expect("it is closed").expect("no panic").expect("politely");
 }
 
 // ---- The end -------------------------------------------------------------------------------
@@ -353,13 +286,7 @@ async fn closing_lets_answers_finish_and_closes_who_idles() {
     send(&mut idle, HELLO).await;
     assert_eq!(answer(&mut idle).await.status, 200);
     send(&mut busy, "GET /hang HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    server
-        .app
-        .hanging
-        .acquire()
-        .await
-        .expect("it is open")
-        .forget();
+    server.app.hanging.acquire().await.expect("it is open").forget();
 
     server.closing.cancel();
     assert_eq!(rest(&mut idle).await, "");
@@ -369,10 +296,7 @@ async fn closing_lets_answers_finish_and_closes_who_idles() {
     assert_eq!(answer.status, 200);
     assert!(answer.head.contains("connection: close"), "{}", answer.head);
     assert_eq!(rest(&mut busy).await, "");
-    timeout(HANGS, server.task)
-        .await
-        .expect("the server ends")
-        .expect("no panic");
+    timeout(HANGS, server.task).await.expect("the server ends").expect("no panic");
     assert!(TcpStream::connect(server.address).await.is_err());
 }
 
@@ -383,19 +307,10 @@ async fn closing_cuts_off_who_does_not_end() {
     let server = Server::start(limits).await;
     let mut busy = server.connect().await;
     send(&mut busy, "GET /hang HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    server
-        .app
-        .hanging
-        .acquire()
-        .await
-        .expect("it is open")
-        .forget();
+    server.app.hanging.acquire().await.expect("it is open").forget();
     let begun = Instant::now();
     server.closing.cancel();
-    timeout(HANGS, server.task)
-        .await
-        .expect("the server ends")
-        .expect("no panic");
+    timeout(HANGS, server.task).await.expect("the server ends").expect("no panic");
     assert!(begun.elapsed() >= SHORT);
     assert_eq!(rest(&mut busy).await, "");
 }
@@ -416,18 +331,11 @@ impl Server {
         let app = App::default();
         let closing = CancellationToken::new();
         let task = tokio::spawn(serve(listener, app.clone(), limits, closing.clone()));
-        Self {
-            address,
-            app,
-            closing,
-            task,
-        }
+        Self { address, app, closing, task }
     }
 
     async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address)
-            .await
-            .expect("the listener is open")
+        TcpStream::connect(self.address).await.expect("the listener is open")
     }
 
     /// Sends the request on a connection of its own.
@@ -447,14 +355,9 @@ impl Server {
 
     async fn handshake_http2(
         &self,
-    ) -> (
-        http2::SendRequest<Empty<Bytes>>,
-        http2::Connection<TokioIo<TcpStream>, Empty<Bytes>, TokioExecutor>,
-    ) {
+    ) -> (http2::SendRequest<Empty<Bytes>>, http2::Connection<TokioIo<TcpStream>, Empty<Bytes>, TokioExecutor>) {
         let io = TokioIo::new(self.connect().await);
-        http2::handshake(TokioExecutor::new(), io)
-            .await
-            .expect("it speaks HTTP/2")
+        http2::handshake(TokioExecutor::new(), io).await.expect("it speaks HTTP/2")
     }
 
     async fn connect_http2(&self) -> http2::SendRequest<Empty<Bytes>> {
@@ -531,10 +434,7 @@ impl Body for Text {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         static CHUNK: [u8; 16 * 1024] = [b'x'; 16 * 1024];
         let chunk = match &mut *self {
             Self::Once(text) => text.take().map(Bytes::from),
@@ -574,27 +474,14 @@ struct Answer {
 impl Answer {
     fn assert_problem(&self, status: u16, name: &str) {
         assert_eq!(self.status, status, "{self:?}");
-        assert!(
-            self.head.contains("content-type: application/problem+json"),
-            "{self:?}"
-        );
-        assert!(
-            self.body
-                .contains(&format!("\"urn:tidings:problem:{name}\"")),
-            "{self:?}"
-        );
-        assert!(
-            self.body.contains(&format!("\"status\":{status}")),
-            "{self:?}"
-        );
+        assert!(self.head.contains("content-type: application/problem+json"), "{self:?}");
+        assert!(self.body.contains(&format!("\"urn:tidings:problem:{name}\"")), "{self:?}");
+        assert!(self.body.contains(&format!("\"status\":{status}")), "{self:?}");
     }
 }
 
 async fn send(client: &mut TcpStream, text: &str) {
-    client
-        .write_all(text.as_bytes())
-        .await
-        .expect("the connection takes it");
+    client.write_all(text.as_bytes()).await.expect("the connection takes it");
 }
 
 /// Reads one answer whose length is told.
@@ -605,22 +492,11 @@ async fn answer(client: &mut (impl AsyncReadExt + Unpin)) -> Answer {
             bytes.push(client.read_u8().await.expect("an answer comes"));
         }
         let head = String::from_utf8(bytes).expect("text").to_lowercase();
-        let status = head
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok())
-            .expect("a status");
-        let length = head
-            .split("content-length: ")
-            .nth(1)
-            .and_then(|rest| rest.lines().next());
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
         let mut body = vec![0; length.expect("a length").parse().expect("a number")];
         client.read_exact(&mut body).await.expect("a body");
-        Answer {
-            status,
-            head,
-            body: String::from_utf8(body).expect("text"),
-        }
+        Answer { status, head, body: String::from_utf8(body).expect("text") }
     };
     timeout(HANGS, reading).await.expect("the answer ends")
 }
@@ -629,24 +505,17 @@ async fn answer(client: &mut (impl AsyncReadExt + Unpin)) -> Answer {
 async fn rest(client: &mut TcpStream) -> String {
     let mut text = String::new();
     let reading = client.read_to_string(&mut text);
-    timeout(HANGS, reading)
-        .await
-        .expect("the server closes")
-        .expect("and does not reset");
+    timeout(HANGS, reading).await.expect("the server closes").expect("and does not reset");
     text
 }
 
 fn request(target: &str) -> Request<Empty<Bytes>> {
     let target = format!("http://tidings.test{target}");
-    Request::get(target)
-        .body(Empty::new())
-        .expect("a valid request")
+    Request::get(target).body(Empty::new()).expect("a valid request")
 }
 
 async fn get(client: &mut http2::SendRequest<Empty<Bytes>>, target: &str) -> Response<Bytes> {
-    let answer = timeout(HANGS, client.send_request(request(target)))
-        .await
-        .expect("it answers");
+    let answer = timeout(HANGS, client.send_request(request(target))).await.expect("it answers");
     let (head, body) = answer.expect("an answer").into_parts();
     Response::from_parts(head, body.collect().await.expect("a body").to_bytes())
 }

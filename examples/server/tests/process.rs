@@ -15,9 +15,7 @@ fn launcher() -> Launcher {
 
 fn sh(launcher: &Launcher, script: &str) -> Running {
     let command = ["sh", "-c", script].map(str::to_owned);
-    launcher
-        .start(&command, &std::env::temp_dir(), &[])
-        .expect("the supervisor starts")
+    launcher.start(&command, &std::env::temp_dir(), &[]).expect("the supervisor starts")
 }
 
 /// Reads to the end, and gives the lines of both outputs and how the command ended.
@@ -37,9 +35,7 @@ async fn finish(mut running: Running) -> (Vec<String>, Vec<String>, Ending) {
 }
 
 async fn line(running: &mut Running) -> String {
-    let line = timeout(HANGS, running.next_line())
-        .await
-        .expect("a line comes");
+    let line = timeout(HANGS, running.next_line()).await.expect("a line comes");
     line.expect("the output is open").1
 }
 
@@ -70,24 +66,17 @@ async fn a_status_other_than_zero_is_told() {
 #[tokio::test]
 async fn a_command_that_does_not_exist_is_a_line_and_a_status() {
     let command = ["no-such-command-anywhere".to_owned()];
-    let running = launcher()
-        .start(&command, &std::env::temp_dir(), &[])
-        .expect("the supervisor");
+    let running = launcher().start(&command, &std::env::temp_dir(), &[]).expect("the supervisor");
     let (_, stderr, ending) = finish(running).await;
     assert_eq!(ending.to_string(), "exit status 127");
-    assert!(
-        stderr[0].starts_with("cannot start no-such-command-anywhere: "),
-        "{stderr:?}"
-    );
+    assert!(stderr[0].starts_with("cannot start no-such-command-anywhere: "), "{stderr:?}");
 }
 
 #[tokio::test]
 async fn standard_input_is_empty_and_the_environment_is_added() {
     let command = ["sh", "-c", "cat; echo $ADDED"].map(str::to_owned);
     let added = [("ADDED".to_owned(), "yes".to_owned())];
-    let running = launcher()
-        .start(&command, &std::env::temp_dir(), &added)
-        .expect("the supervisor");
+    let running = launcher().start(&command, &std::env::temp_dir(), &added).expect("the supervisor");
     let (stdout, _, _) = finish(running).await;
     assert_eq!(stdout, ["yes"]);
 }
@@ -117,10 +106,7 @@ async fn stop_ends_a_daemon_that_forked_twice_and_cleared_its_environment() {
 #[tokio::test]
 async fn who_ignores_sigterm_is_killed_after_the_grace() {
     let launcher = launcher().with_grace(Duration::from_millis(300));
-    let mut running = sh(
-        &launcher,
-        "trap '' TERM; echo $$; while :; do sleep 1; done",
-    );
+    let mut running = sh(&launcher, "trap '' TERM; echo $$; while :; do sleep 1; done");
     let pid = line(&mut running).await;
     running.stop();
     let (_, _, ending) = finish(running).await;
@@ -130,10 +116,7 @@ async fn who_ignores_sigterm_is_killed_after_the_grace() {
 
 #[tokio::test]
 async fn who_heeds_sigterm_has_time_to_say_goodbye() {
-    let mut running = sh(
-        &launcher(),
-        "trap 'echo bye; exit 3' TERM; echo ready; sleep 300 & wait",
-    );
+    let mut running = sh(&launcher(), "trap 'echo bye; exit 3' TERM; echo ready; sleep 300 & wait");
     assert_eq!(line(&mut running).await, "ready");
     running.stop();
     let (stdout, _, ending) = finish(running).await;
@@ -181,18 +164,11 @@ async fn a_killed_supervisor_does_not_hang_the_step() {
     let command = line(&mut running).await;
     kill(&supervisor);
     let (_, _, ending) = finish(running).await;
-    assert!(
-        ending.to_string().starts_with("its supervisor was killed"),
-        "{ending}"
-    );
+    assert!(ending.to_string().starts_with("its supervisor was killed"), "{ending}");
     kill(&command);
 }
 
 fn kill(pid: &str) {
-    let pid = pid
-        .parse()
-        .ok()
-        .and_then(rustix::process::Pid::from_raw)
-        .expect("a process's number");
+    let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw).expect("a process's number");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it lives");
 }

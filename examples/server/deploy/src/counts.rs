@@ -15,11 +15,7 @@ pub struct Counts {
 impl Counts {
     /// Counts a text.
     pub fn of(text: &str) -> Self {
-        Self {
-            lines: text.lines().count(),
-            words: text.split_whitespace().count(),
-            characters: text.chars().count(),
-        }
+        Self { lines: text.lines().count(), words: text.split_whitespace().count(), characters: text.chars().count() }
     }
 }
 

@@ -59,20 +59,13 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(limits: Arc<Limits>, closing: CancellationToken) -> Self {
-        Self {
-            limits,
-            activity: Arc::default(),
-            closing,
-        }
+        Self { limits, activity: Arc::default(), closing }
     }
 
     /// Serves it to its end, which comes early if `closing` is cancelled or the client goes over a limit.
     pub(super) async fn serve<S, B>(self, mut stream: TcpStream, service: S)
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -81,9 +74,7 @@ impl Connection {
             tracing::debug!(%error, "a connection ended before it began");
             return;
         }
-        let first = self
-            .closing
-            .run_until_cancelled(read_first(&mut stream, &self.limits));
+        let first = self.closing.run_until_cancelled(read_first(&mut stream, &self.limits));
         match first.await {
             Some(First::Http1(begun)) => self.serve_http1(stream, begun, service).await,
             Some(First::Http2(begun)) => self.serve_http2(stream, begun, service).await,
@@ -94,21 +85,13 @@ impl Connection {
 
     async fn serve_http1<S, B>(self, stream: TcpStream, begun: Bytes, service: S)
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let io = Paced::new(
-            stream,
-            begun,
-            Arc::clone(&self.activity),
-            self.limits.write_stall,
-        )
-        .with_head_limit(self.limits.header);
+        let io = Paced::new(stream, begun, Arc::clone(&self.activity), self.limits.write_stall)
+            .with_head_limit(self.limits.header);
         let http1 = http1_builder(&self.limits);
         let mut connection = http1.serve_connection(TokioIo::new(io), self.service(service));
         self.drive(Pin::new(&mut connection)).await;
@@ -117,20 +100,12 @@ impl Connection {
 
     async fn serve_http2<S, B>(self, stream: TcpStream, begun: Bytes, service: S)
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let io = Paced::new(
-            stream,
-            begun,
-            Arc::clone(&self.activity),
-            self.limits.write_stall,
-        );
+        let io = Paced::new(stream, begun, Arc::clone(&self.activity), self.limits.write_stall);
         let http2 = http2_builder(&self.limits);
         let connection = http2.serve_connection(TokioIo::new(io), self.service(service));
         self.drive(pin!(connection)).await;
@@ -140,13 +115,9 @@ impl Connection {
     fn service<S, B>(
         &self,
         service: S,
-    ) -> impl HttpService<Incoming, ResBody = Answer<B>, Error = Infallible, Future: Send + 'static>
-    + use<S, B>
+    ) -> impl HttpService<Incoming, ResBody = Answer<B>, Error = Infallible, Future: Send + 'static> + use<S, B>
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -253,8 +224,7 @@ async fn refuse(stream: TcpStream, refusal: Refusal, limits: &Limits) {
 /// Ends a connection so that its client can still read the last answer.
 async fn linger(mut stream: TcpStream) {
     if stream.shutdown().await.is_ok() {
-        let unread =
-            async { tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES), &mut sink()).await };
+        let unread = async { tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES), &mut sink()).await };
         // Whether it ends in an end, an error or a timeout: the connection is over.
         let _ = timeout(LINGER, unread).await;
     }

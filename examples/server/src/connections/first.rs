@@ -36,11 +36,7 @@ pub(super) async fn read_first(io: &mut (impl AsyncRead + Unpin), limits: &Limit
         if is_first {
             deadline = Instant::now() + limits.header;
         }
-        let common = bytes
-            .iter()
-            .zip(PREFACE)
-            .take_while(|(byte, expected)| byte == expected)
-            .count();
+        let common = bytes.iter().zip(PREFACE).take_while(|(byte, expected)| byte == expected).count();
         if common == PREFACE.len() {
             return First::Http2(bytes.freeze());
         }
@@ -59,9 +55,7 @@ pub(super) async fn read_first(io: &mut (impl AsyncRead + Unpin), limits: &Limit
 /// A request begins with a letter of its method, or with empty lines. What begins otherwise (TLS, say) gets hyper's 400
 /// at once, not a wait for the end of a head that will never come.
 fn begins_like_a_request(bytes: &[u8]) -> bool {
-    bytes
-        .first()
-        .is_some_and(|byte| byte.is_ascii_graphic() || matches!(byte, b'\r' | b'\n'))
+    bytes.first().is_some_and(|byte| byte.is_ascii_graphic() || matches!(byte, b'\r' | b'\n'))
 }
 
 #[cfg(test)]
@@ -87,10 +81,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn both_protocols_are_told_apart() {
         assert_eq!(first_of(HEAD).await, First::Http1(Bytes::from_static(HEAD)));
-        assert_eq!(
-            first_of(PREFACE).await,
-            First::Http2(Bytes::from_static(PREFACE))
-        );
+        assert_eq!(first_of(PREFACE).await, First::Http2(Bytes::from_static(PREFACE)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -116,20 +107,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_no_http_is_handed_on_at_once() {
         let hello = b"\x16\x03\x01\x02\x00";
-        assert_eq!(
-            first_of(hello).await,
-            First::Http1(Bytes::from_static(hello))
-        );
+        assert_eq!(first_of(hello).await, First::Http1(Bytes::from_static(hello)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_says_nothing_is_given_up_after_the_first_timeout() {
         let (_client, mut server) = pair();
         let begun = Instant::now();
-        assert_eq!(
-            read_first(&mut server, &Limits::default()).await,
-            First::Nothing
-        );
+        assert_eq!(read_first(&mut server, &Limits::default()).await, First::Nothing);
         assert_eq!(begun.elapsed().as_secs(), 10);
     }
 

@@ -40,10 +40,7 @@ impl Refusal {
         let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
@@ -51,16 +48,12 @@ impl Refusal {
 
 /// Checks a head that has been parsed.
 pub(super) fn check(head: &Parts, limits: &Limits) -> Result<(), Refusal> {
-    let target = head
-        .uri
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target > limits.request_target_bytes {
         return Err(Refusal::Target);
     }
     // Each line of the block: the name, ": ", the value, CR LF.
-    let line =
-        |(name, value): (&http::HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+    let line = |(name, value): (&http::HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
     let block: usize = head.headers.iter().map(line).sum();
     if head.headers.len() > limits.header_fields || block > limits.header_block_bytes {
         return Err(Refusal::Headers);
@@ -82,11 +75,7 @@ pub(super) struct Scan {
 impl Scan {
     /// Goes on where the last call stopped; `head` is all bytes so far. `true` once the head is whole.
     pub(super) fn is_whole(&mut self, head: &[u8], limits: &Limits) -> Result<bool, Refusal> {
-        while let Some(found) = head
-            .iter()
-            .skip(self.looked_at)
-            .position(|byte| *byte == b'\n')
-        {
+        while let Some(found) = head.iter().skip(self.looked_at).position(|byte| *byte == b'\n') {
             let newline = self.looked_at + found;
             let line = head.get(self.line_start..newline).unwrap_or_default();
             let is_empty = line.is_empty() || line == b"\r";
@@ -135,12 +124,7 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits {
-            request_target_bytes: 100,
-            header_block_bytes: 200,
-            header_fields: 3,
-            ..Limits::default()
-        }
+        Limits { request_target_bytes: 100, header_block_bytes: 200, header_fields: 3, ..Limits::default() }
     }
 
     /// Whole at once and byte by byte must come to the same.
@@ -164,10 +148,7 @@ mod tests {
         assert_eq!(scan("\r\n\r\nGET / HTTP/1.1\n\n"), Ok(true));
         assert_eq!(scan("GET / HTTP/1.1\r\nHost: a\r\n"), Ok(false));
         assert_eq!(scan("\r\n\r\n"), Ok(false));
-        assert_eq!(
-            scan("GET / HTTP/1.1\r\n\r\nand a body\nof any length"),
-            Ok(true)
-        );
+        assert_eq!(scan("GET / HTTP/1.1\r\n\r\nand a body\nof any length"), Ok(true));
     }
 
     #[test]
@@ -182,10 +163,7 @@ mod tests {
         let field = |length: usize| format!("GET / HTTP/1.1\r\nx: {}\r\n", "a".repeat(length));
         assert_eq!(scan(&(field(195) + "\r\n")), Ok(true));
         assert_eq!(scan(&(field(198) + "\r\n")), Err(Refusal::Headers));
-        assert_eq!(
-            scan(&format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(300))),
-            Err(Refusal::Headers)
-        );
+        assert_eq!(scan(&format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(300))), Err(Refusal::Headers));
     }
 
     #[test]
@@ -202,17 +180,11 @@ mod tests {
             for _ in 0..fields {
                 request = request.header("x", "a".repeat(length));
             }
-            check(
-                &request.body(()).expect("a valid request").into_parts().0,
-                &limits(),
-            )
+            check(&request.body(()).expect("a valid request").into_parts().0, &limits())
         };
         assert_eq!(request("/", 3, 10), Ok(()));
         assert_eq!(request(&format!("/{}", "a".repeat(99)), 0, 0), Ok(()));
-        assert_eq!(
-            request(&format!("/{}", "a".repeat(100)), 0, 0),
-            Err(Refusal::Target)
-        );
+        assert_eq!(request(&format!("/{}", "a".repeat(100)), 0, 0), Err(Refusal::Target));
         assert_eq!(request("/", 4, 10), Err(Refusal::Headers));
         assert_eq!(request("/", 1, 200), Err(Refusal::Headers));
     }

@@ -19,26 +19,17 @@ pub struct Limits {
     /// The most fields in a header block; more are answered with 431. 64 by default.
     pub header_fields: usize,
     /// How long a client may say nothing after it has connected. 10 s by default; then it is closed.
-    #[serde(
-        rename = "first_byte_seconds",
-        deserialize_with = "seconds::deserialize"
-    )]
+    #[serde(rename = "first_byte_seconds", deserialize_with = "seconds::deserialize")]
     pub first_byte: Duration,
     /// How long a head may take from its first byte to its last. 10 s by default; then it is closed.
     #[serde(rename = "header_seconds", deserialize_with = "seconds::deserialize")]
     pub header: Duration,
     /// How long a connection is kept on which no request runs. It is closed after this time at the earliest, and after
     /// twice this time at the latest. 75 s by default.
-    #[serde(
-        rename = "idle_connection_seconds",
-        deserialize_with = "seconds::deserialize"
-    )]
+    #[serde(rename = "idle_connection_seconds", deserialize_with = "seconds::deserialize")]
     pub idle: Duration,
     /// How long a client may take nothing of what is written to it. 30 s by default; then it is cut off.
-    #[serde(
-        rename = "write_stall_seconds",
-        deserialize_with = "seconds::deserialize"
-    )]
+    #[serde(rename = "write_stall_seconds", deserialize_with = "seconds::deserialize")]
     pub write_stall: Duration,
     /// The most connections at a time; more wait, not accepted, until there is room. By default what
     /// [`connections_for_open_files`](super::connections_for_open_files) says.

@@ -41,23 +41,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// From `closing` on nothing more is accepted; connections that idle are closed, the others after the answer that they
 /// wait for. Dropping this future cuts all connections off.
-pub async fn serve<S, B>(
-    listener: TcpListener,
-    service: S,
-    limits: Limits,
-    closing: CancellationToken,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
+pub async fn serve<S, B>(listener: TcpListener, service: S, limits: Limits, closing: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let most = limits
-        .connections
-        .unwrap_or_else(connections_for_open_files);
+    let most = limits.connections.unwrap_or_else(connections_for_open_files);
     let places = Places::new(most, limits.connections_per_address);
     let limits = Arc::new(limits);
     let tasks = TaskTracker::new();
@@ -75,9 +66,7 @@ pub async fn serve<S, B>(
             let service = service.clone();
             let cut_off = cut_off.clone();
             tasks.spawn(async move {
-                let _ = cut_off
-                    .run_until_cancelled(connection.serve(stream, service))
-                    .await;
+                let _ = cut_off.run_until_cancelled(connection.serve(stream, service)).await;
                 drop(place);
             });
         }
@@ -86,10 +75,7 @@ pub async fn serve<S, B>(
     drop(listener);
     tasks.close();
     if timeout(limits.closing, tasks.wait()).await.is_err() {
-        tracing::info!(
-            connections = tasks.len(),
-            "cut off: still busy after shutdown"
-        );
+        tracing::info!(connections = tasks.len(), "cut off: still busy after shutdown");
         cut_off.cancel();
         tasks.wait().await;
     }
@@ -112,8 +98,5 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 
 fn is_about_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -12,13 +12,7 @@ const RESERVED: u64 = 512;
 #[must_use]
 pub fn connections_for_open_files() -> NonZeroUsize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    );
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let files = if raised.is_ok() { maximum } else { current };
     // No limit is given as `None`.
     let room = files.unwrap_or(u64::MAX).saturating_sub(RESERVED);

@@ -36,30 +36,14 @@ struct Head {
 
 impl<T> Paced<T> {
     /// `write_limit`: how long the peer may take nothing of what is written.
-    pub(super) fn new(
-        io: T,
-        prefix: Bytes,
-        activity: Arc<Activity>,
-        write_limit: Duration,
-    ) -> Self {
-        Self {
-            io,
-            prefix,
-            activity,
-            head_limit: None,
-            write_limit,
-            head: None,
-            write: None,
-        }
+    pub(super) fn new(io: T, prefix: Bytes, activity: Arc<Activity>, write_limit: Duration) -> Self {
+        Self { io, prefix, activity, head_limit: None, write_limit, head: None, write: None }
     }
 
     /// With a limit on the time from a head's first byte to the request, as HTTP/1 needs.
     #[must_use]
     pub(super) fn with_head_limit(self, limit: Duration) -> Self {
-        Self {
-            head_limit: Some(limit),
-            ..self
-        }
+        Self { head_limit: Some(limit), ..self }
     }
 
     /// The socket itself.
@@ -73,10 +57,7 @@ impl<T> Paced<T> {
         let Some(limit) = self.head_limit else { return };
         if self.activity.is_idle() && self.head.is_none() {
             let limit = Box::pin(sleep_until(Instant::now() + limit));
-            self.head = Some(Head {
-                begun: self.activity.begun(),
-                limit,
-            });
+            self.head = Some(Head { begun: self.activity.begun(), limit });
         }
     }
 
@@ -89,40 +70,24 @@ impl<T> Paced<T> {
             return Poll::Pending;
         }
         ready!(head.limit.as_mut().poll(cx));
-        Poll::Ready(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the rest of a head did not come",
-        ))
+        Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the rest of a head did not come"))
     }
 
     /// Passes on what the socket said, unless it has been saying that it is full for too long.
-    fn write_goes_on<R>(
-        &mut self,
-        cx: &mut Context<'_>,
-        outcome: Poll<io::Result<R>>,
-    ) -> Poll<io::Result<R>> {
+    fn write_goes_on<R>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if outcome.is_ready() {
             self.write = None;
             return outcome;
         }
         let limit = self.write_limit;
-        let write = self
-            .write
-            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
+        let write = self.write.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
         ready!(write.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the peer takes nothing",
-        )))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")))
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.prefix.is_empty() {
             let length = this.prefix.len().min(buf.remaining());
@@ -147,11 +112,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.io).poll_write(cx, buf);
         this.write_goes_on(cx, outcome)
@@ -222,10 +183,7 @@ mod tests {
         read(&mut paced).await.expect("bytes");
         let begun = Instant::now();
         let error = read(&mut paced).await.expect_err("the rest does not come");
-        assert_eq!(
-            (error.kind(), begun.elapsed()),
-            (io::ErrorKind::TimedOut, LIMIT)
-        );
+        assert_eq!((error.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, LIMIT));
     }
 
     #[tokio::test(start_paused = true)]
@@ -235,17 +193,9 @@ mod tests {
         client.write_all(b"GET").await.expect("there is room");
         read(&mut paced).await.expect("bytes");
         let running = activity.begin();
-        assert!(
-            tokio::time::timeout(LIMIT * 5, read(&mut paced))
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(LIMIT * 5, read(&mut paced)).await.is_err());
         drop(running);
-        assert!(
-            tokio::time::timeout(LIMIT * 5, read(&mut paced))
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(LIMIT * 5, read(&mut paced)).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
@@ -263,9 +213,6 @@ mod tests {
 
         let begun = Instant::now();
         let error = paced.write_all(&[0]).await.expect_err("nobody reads");
-        assert_eq!(
-            (error.kind(), begun.elapsed()),
-            (io::ErrorKind::TimedOut, LIMIT)
-        );
+        assert_eq!((error.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, LIMIT));
     }
 }

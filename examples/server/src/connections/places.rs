@@ -42,11 +42,7 @@ impl Places {
             return None;
         }
         *count += 1;
-        Some(Place {
-            _room: room,
-            address,
-            taken: Arc::clone(&self.taken),
-        })
+        Some(Place { _room: room, address, taken: Arc::clone(&self.taken) })
     }
 }
 
@@ -83,18 +79,10 @@ mod tests {
     async fn an_address_has_only_so_many_places_and_leaves_no_trace() {
         let places = Places::new(ONE.saturating_add(9), Some(ONE));
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let first = places
-            .take(places.room().await.expect("room"), here)
-            .expect("the first");
+        let first = places.take(places.room().await.expect("room"), here).expect("the first");
         let mapped = IpAddr::from([0, 0, 0, 0, 0, 0xFFFF, 0x7F00, 1]);
-        assert!(
-            places
-                .take(places.room().await.expect("room"), mapped)
-                .is_none()
-        );
-        let other = places
-            .take(places.room().await.expect("room"), there)
-            .expect("another's");
+        assert!(places.take(places.room().await.expect("room"), mapped).is_none());
+        let other = places.take(places.room().await.expect("room"), there).expect("another's");
         drop((first, other));
         assert!(places.taken.lock().is_empty());
         assert_eq!(places.free.available_permits(), 10);

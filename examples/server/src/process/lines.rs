@@ -51,9 +51,7 @@ fn decode(line: &[u8]) -> String {
 /// The last place at or before `at` that does not cut a character of UTF-8 in two.
 fn char_boundary(bytes: &[u8], at: usize) -> usize {
     let is_continuation = |place: &usize| bytes.get(*place).is_some_and(|byte| byte & 0xC0 == 0x80);
-    let cut = (at.saturating_sub(3)..=at)
-        .rev()
-        .find(|place| !is_continuation(place));
+    let cut = (at.saturating_sub(3)..=at).rev().find(|place| !is_continuation(place));
     // Four continuation bytes in a row are no UTF-8 at all, and may be cut anywhere.
     cut.unwrap_or(at)
 }
@@ -77,10 +75,7 @@ mod tests {
 
     #[test]
     fn a_line_ends_at_lf_or_crlf_wherever_the_reads_fall() {
-        assert_eq!(
-            lines_of(&[b"one\ntw", b"o\r", b"\n\nfour"]),
-            ["one", "two", "", "four"]
-        );
+        assert_eq!(lines_of(&[b"one\ntw", b"o\r", b"\n\nfour"]), ["one", "two", "", "four"]);
     }
 
     #[test]
@@ -98,10 +93,7 @@ mod tests {
     fn a_long_line_is_cut_and_nothing_of_it_is_lost() {
         let long = "x".repeat(MAX_LINE * 2 + 5);
         let out = lines_of(&[long.as_bytes(), b"\nshort\n"]);
-        assert_eq!(
-            out.iter().map(String::len).collect::<Vec<_>>(),
-            [MAX_LINE, MAX_LINE, 5, 5]
-        );
+        assert_eq!(out.iter().map(String::len).collect::<Vec<_>>(), [MAX_LINE, MAX_LINE, 5, 5]);
         assert_eq!(out[..3].concat(), long);
     }
 

@@ -39,10 +39,7 @@ impl Launcher {
     /// With another program as the supervisor, whose `main` begins with [`supervise_if_asked`].
     #[must_use]
     pub fn with_program(supervisor: impl Into<PathBuf>) -> Self {
-        Self {
-            supervisor: supervisor.into(),
-            grace: GRACE,
-        }
+        Self { supervisor: supervisor.into(), grace: GRACE }
     }
 
     /// With another pause between SIGTERM and SIGKILL than 5 s.
@@ -57,12 +54,7 @@ impl Launcher {
     ///
     /// If the supervisor can't be started. A command that can't be started is no error here: as in a shell it is a line
     /// on `stderr` and the status 126 or 127.
-    pub fn start(
-        &self,
-        command: &[String],
-        folder: &Path,
-        environment: &[(String, String)],
-    ) -> io::Result<Running> {
+    pub fn start(&self, command: &[String], folder: &Path, environment: &[(String, String)]) -> io::Result<Running> {
         let mut supervisor = Command::new(&self.supervisor)
             .arg(supervisor::ARGUMENT)
             .arg(self.grace.as_millis().to_string())
@@ -182,10 +174,7 @@ struct Output<P> {
 
 impl<P> Output<P> {
     fn new(pipe: P) -> Self {
-        Self {
-            pipe,
-            lines: lines::Lines::default(),
-        }
+        Self { pipe, lines: lines::Lines::default() }
     }
 }
 

@@ -37,11 +37,7 @@ pub fn supervise_if_asked() -> Option<ExitCode> {
     }
     let grace = arguments.next()?.to_str()?.parse().ok()?;
     let program = arguments.next()?;
-    Some(ExitCode::from(supervise(
-        Duration::from_millis(grace),
-        &program,
-        arguments,
-    )))
+    Some(ExitCode::from(supervise(Duration::from_millis(grace), &program, arguments)))
 }
 
 /// Runs the command until neither it nor any of its descendants lives, and gives its exit status as a shell would: that
@@ -52,20 +48,12 @@ fn supervise(grace: Duration, program: &OsString, arguments: impl Iterator<Item 
         eprintln!("cannot keep hold of the command's descendants: {error}");
         return NOT_EXECUTABLE;
     }
-    let command = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .process_group(0)
-        .spawn();
+    let command = Command::new(program).args(arguments).stdin(Stdio::null()).process_group(0).spawn();
     let child = match command {
         Ok(child) => Pid::from_child(&child),
         Err(error) => {
             eprintln!("cannot start {}: {error}", program.display());
-            return if error.kind() == io::ErrorKind::NotFound {
-                NOT_FOUND
-            } else {
-                NOT_EXECUTABLE
-            };
+            return if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
         }
     };
     thread::spawn(move || {
@@ -102,11 +90,8 @@ fn wait_until_closed(mut pipe: impl Read) {
 }
 
 fn exit_code(status: WaitStatus) -> u8 {
-    let code = status
-        .exit_status()
-        .or_else(|| status.terminating_signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok())
-        .unwrap_or(u8::MAX)
+    let code = status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
 /// Asks every descendant to end, and after the grace makes them. Goes on until the process exits, which it does when the
@@ -136,9 +121,7 @@ fn descendants(root: Pid) -> Vec<Pid> {
     for (pid, parent) in processes() {
         children.entry(parent).or_default().push(pid);
     }
-    let mut found = children
-        .remove(&root.as_raw_nonzero().get())
-        .unwrap_or_default();
+    let mut found = children.remove(&root.as_raw_nonzero().get()).unwrap_or_default();
     let mut next = 0;
     while let Some(pid) = found.get(next) {
         let below = children.remove(pid).unwrap_or_default();
