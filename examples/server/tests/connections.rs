@@ -144,8 +144,13 @@ async fn what_is_no_http_is_answered_at_once() {
 async fn an_answer_that_comes_before_the_end_of_the_body_is_seen() {
     let server = Server::start(Limits::default()).await;
     let body = "x".repeat(3 * 1024 * 1024);
-    let request = format!("POST /nowhere HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-    assert_eq!(server.ask(&request).await.status, 404);
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_send_buffer_size(16 * 1024).expect("a small buffer");
+    let mut client = socket.connect(server.address).await.expect("the listener is open");
+    let head = format!("POST /nowhere HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
+    // All of it is sent before anything is read, as simple clients do it.
+    send(&mut client, &(head + &body)).await;
+    assert_eq!(answer(&mut client).await.status, 404);
 }
 
 // ---- The limits on what a client takes -----------------------------------------------------
@@ -157,7 +162,7 @@ async fn a_client_that_does_not_read_costs_little_and_is_cut_off() {
     let server = Server::start(limits).await;
     let mut client = server.connect().await;
     send(&mut client, "GET /endless HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    server.app.ended.acquire().await.expect("it is open").forget();
+    wait_for(&server.app.ended).await;
     let written = server.app.written.load(Ordering::Relaxed);
     assert!((1..256 * 1024).contains(&written), "{written}");
     // What is in flight is still there to read, and then the connection is at its end, one way or the other.
@@ -225,7 +230,8 @@ async fn one_http2_connection_has_only_so_many_streams() {
     // An answer proves that the server's settings have arrived.
     assert_eq!(get(&mut client, "/hello").await.status(), 200);
     let hung: Vec<_> = (0..2).map(|_| tokio::spawn(client.send_request(request("/hang")))).collect();
-    server.app.hanging.acquire_many(2).await.expect("it is open").forget();
+    wait_for(&server.app.hanging).await;
+    wait_for(&server.app.hanging).await;
     let third = tokio::spawn(client.send_request(request("/hello")));
     assert_eq!(server.app.requests.load(Ordering::Relaxed), 3);
     server.app.release.add_permits(1);
@@ -264,7 +270,7 @@ async fn an_http2_connection_that_idles_is_closed_and_one_that_works_is_not() {
     let (mut client, connection) = server.handshake_http2().await;
     let connection = tokio::spawn(connection);
     let hung = tokio::spawn(client.send_request(request("/hang")));
-    server.app.hanging.acquire().await.expect("it is open").forget();
+    wait_for(&server.app.hanging).await;
     let begun = Instant::now();
     while begun.elapsed() < SHORT * 4 {
         assert!(!connection.is_finished());
@@ -286,7 +292,7 @@ async fn closing_lets_answers_finish_and_closes_who_idles() {
     send(&mut idle, HELLO).await;
     assert_eq!(answer(&mut idle).await.status, 200);
     send(&mut busy, "GET /hang HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    server.app.hanging.acquire().await.expect("it is open").forget();
+    wait_for(&server.app.hanging).await;
 
     server.closing.cancel();
     assert_eq!(rest(&mut idle).await, "");
@@ -307,7 +313,7 @@ async fn closing_cuts_off_who_does_not_end() {
     let server = Server::start(limits).await;
     let mut busy = server.connect().await;
     send(&mut busy, "GET /hang HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    server.app.hanging.acquire().await.expect("it is open").forget();
+    wait_for(&server.app.hanging).await;
     let begun = Instant::now();
     server.closing.cancel();
     timeout(HANGS, server.task).await.expect("the server ends").expect("no panic");
@@ -422,6 +428,11 @@ impl Service<Request<Incoming>> for App {
             })
         })
     }
+}
+
+/// Waits until what the permits stand for has happened once more.
+async fn wait_for(permits: &Semaphore) {
+    timeout(HANGS, permits.acquire()).await.expect("it happens").expect("it is open").forget();
 }
 
 #[derive(Debug)]

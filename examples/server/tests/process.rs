@@ -94,9 +94,10 @@ async fn stop_ends_a_descendant_in_a_session_of_its_own() {
 
 #[tokio::test]
 async fn stop_ends_a_daemon_that_forked_twice_and_cleared_its_environment() {
-    let script = "env -i setsid sh -c '(sleep 300 & echo $!) & wait' & wait; sleep 300";
+    let script = "env -i setsid sh -c '(sleep 300 & echo $!)'; echo orphaned; sleep 300";
     let mut running = sh(&launcher(), script);
     let pid = line(&mut running).await;
+    assert_eq!(line(&mut running).await, "orphaned");
     assert!(lives(&pid));
     running.stop();
     finish(running).await;
