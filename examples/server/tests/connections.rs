@@ -143,7 +143,7 @@ async fn what_is_no_http_is_answered_at_once() {
 #[tokio::test]
 async fn an_answer_that_comes_before_the_end_of_the_body_is_seen() {
     let server = Server::start(Limits::default()).await;
-    let body = "x".repeat(3 * 1024 * 1024);
+    let body = "x".repeat(1024 * 1024);
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_send_buffer_size(16 * 1024).expect("a small buffer");
     let mut client = socket.connect(server.address).await.expect("the listener is open");

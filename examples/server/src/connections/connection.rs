@@ -18,7 +18,7 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, sink};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -44,10 +44,10 @@ const HYPERS_FIELDS: usize = 100;
 /// How often a silent HTTP/2 connection is asked whether it lives, and how long it has for the answer.
 const PING: Duration = Duration::from_secs(20);
 
-/// How long and how much is read from a client after its last answer. A socket that is closed with bytes unread resets the
-/// connection, and the client may never see that answer.
+/// How long a client may be silent after its last answer until it is closed, and how long all of that may take. A socket
+/// that is closed with bytes unread resets the connection, and the client may never see that answer.
 const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: u64 = 4 * 1024 * 1024;
+const LINGER_IN_ALL: Duration = Duration::from_secs(10);
 
 /// One connection.
 #[derive(Debug)]
@@ -223,9 +223,13 @@ async fn refuse(stream: TcpStream, refusal: Refusal, limits: &Limits) {
 
 /// Ends a connection so that its client can still read the last answer.
 async fn linger(mut stream: TcpStream) {
-    if stream.shutdown().await.is_ok() {
-        let unread = async { tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES), &mut sink()).await };
-        // Whether it ends in an end, an error or a timeout: the connection is over.
-        let _ = timeout(LINGER, unread).await;
+    if stream.shutdown().await.is_err() {
+        return;
     }
+    let read_on = async {
+        let mut unread = [0; 4096];
+        while let Ok(Ok(1..)) = timeout(LINGER, stream.read(&mut unread)).await {}
+    };
+    // However it ends, the connection is over.
+    let _ = timeout(LINGER_IN_ALL, read_on).await;
 }
