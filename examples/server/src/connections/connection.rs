@@ -227,7 +227,8 @@ async fn linger(mut stream: TcpStream) {
         return;
     }
     let read_on = async {
-        let mut unread = [0; 4096];
+        // On the heap: on the stack it would make every connection larger for as long as it lives.
+        let mut unread = vec![0; 4096];
         while let Ok(Ok(1..)) = timeout(LINGER, stream.read(&mut unread)).await {}
     };
     // However it ends, the connection is over.
