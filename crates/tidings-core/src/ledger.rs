@@ -125,6 +125,7 @@ pub enum SameBody {
 
 /// What a log keeps: all of it together brings back the whole ledger.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every record is an event")]
 pub enum Record {
     /// Something happened to a job.
     Event {
@@ -237,6 +238,10 @@ impl Ledger {
                 _ if snapshot.state.is_terminal() => return Err(Refusal::JobOver(snapshot.state)),
                 Intent::Attempt(attempt) if attempt != snapshot.attempt => return Err(Refusal::StaleAttempt),
                 Intent::From(state) if state != snapshot.state => return Err(Refusal::Moved(snapshot.state)),
+                // Asked for once, it is logged once.
+                _ if snapshot.cancel_requested && drafts.iter().any(|draft| *draft.kind() == EventType::Cancelling) => {
+                    return Err(Refusal::Moved(snapshot.state));
+                }
                 _ => {}
             }
         }

@@ -10,8 +10,10 @@ use crate::{
     event::Event,
     ledger::{Refusal, Reporter, Write},
     names::{JobId, Kind},
+    problem::Problem,
     snapshot::{Snapshot, State},
     tail::Tail,
+    target::Params,
 };
 
 /// Where events are kept, and every job as its events have left it.
@@ -162,6 +164,21 @@ pub struct Limit {
     pub bytes: usize,
 }
 
+impl Limit {
+    /// A page's, as polls may ask for it: `limit` events, 1 to 1,000, which is the default too, and 1 MiB.
+    ///
+    /// # Errors
+    ///
+    /// Where `limit` is there twice, empty, or no number from 1.
+    pub fn page(params: &Params) -> Result<Self, Problem> {
+        let events = params.number("limit", 1, Self::PAGE.events as u64)?;
+        let events = events.and_then(|events| usize::try_from(events).ok()).unwrap_or(Self::PAGE.events);
+        Ok(Self { events, ..Self::PAGE })
+    }
+
+    const PAGE: Self = Self { events: 1000, bytes: 1 << 20 };
+}
+
 /// An event and its place in the whole log.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -184,6 +201,13 @@ impl Batch {
     pub fn new(entries: Arc<[Entry]>, range: std::ops::Range<usize>) -> Self {
         let end = range.end.min(entries.len());
         Self { range: range.start.min(end)..end, entries }
+    }
+
+    /// The same without the first `skip` entries.
+    #[must_use]
+    pub fn without_first(self, skip: usize) -> Self {
+        let range = self.range.start.saturating_add(skip)..self.range.end;
+        Self::new(self.entries, range)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::{framing::Framing, log::Entry};
+use crate::{cursor::Cursor, framing::Framing, log::Entry};
 
 /// The most that one reader is handed at once.
 pub(crate) const CHUNK: usize = 64 * 1024;
@@ -20,12 +20,25 @@ pub(crate) struct Recent {
     encoded: Vec<(&'static Framing, Encoded)>,
 }
 
-/// Encoded events that are to be written to a reader.
+/// What is held here of what follows a place.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// These events, to be written to a reader.
+    Slice(Slice),
+    /// The place is that of the last event that was told.
+    CaughtUp,
+    /// That is for the log to say.
+    Elsewhere,
+}
+
+/// Encoded events in a row.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Slice {
     pub(crate) bytes: Bytes,
-    /// The seq of the last event in it.
-    pub(crate) last: u64,
+    /// The place after the last event in it.
+    pub(crate) cursor: Cursor,
+    /// Whether the job is over with that event.
+    pub(crate) terminal: bool,
 }
 
 impl Recent {
@@ -43,11 +56,18 @@ impl Recent {
         }
     }
 
-    /// What follows the event with the number `after`, or nothing where it is not held here.
-    pub(crate) fn after(&mut self, after: u64, framing: &'static Framing) -> Option<Slice> {
+    /// What follows the event with the number `after`.
+    pub(crate) fn after(&mut self, after: u64, framing: &'static Framing) -> Held {
+        self.find(after, framing).unwrap_or(Held::Elsewhere)
+    }
+
+    fn find(&mut self, after: u64, framing: &'static Framing) -> Option<Held> {
         let first = self.entries.front()?.event.seq();
         let last = self.entries.back()?.event.seq();
-        if after + 1 < first || after >= last {
+        if after == last {
+            return Some(Held::CaughtUp);
+        }
+        if after + 1 < first || after > last {
             return None;
         }
         let at = match self.encoded.iter().position(|(known, _)| known.is(framing)) {
@@ -59,11 +79,14 @@ impl Recent {
         };
         let (_, encoded) = self.encoded.get_mut(at)?;
         encoded.extend(&self.entries, framing);
-        encoded.after(after)
+        let (bytes, last) = encoded.after(after)?;
+        let event = &self.entries.get(usize::try_from(last.checked_sub(first)?).ok()?)?.event;
+        Some(Held::Slice(Slice { bytes, cursor: event.cursor(), terminal: event.is_terminal() }))
     }
 
-    pub(crate) fn last(&self) -> Option<&Entry> {
-        self.entries.back()
+    /// Holds nothing any more, so that readers ask the log.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
     }
 }
 
@@ -125,7 +148,8 @@ impl Encoded {
         self.segments.push_back(segment);
     }
 
-    fn after(&self, after: u64) -> Option<Slice> {
+    /// The bytes of the events after `after`, and the seq of the last of them.
+    fn after(&self, after: u64) -> Option<(Bytes, u64)> {
         let at = self.segments.partition_point(|segment| segment.last() <= after);
         let segment = self.segments.get(at)?;
         let inside = usize::try_from((after + 1).checked_sub(segment.first)?).ok()?;
@@ -133,7 +157,7 @@ impl Encoded {
             Some(before) => *segment.ends.get(before)? as usize,
             None => 0,
         };
-        Some(Slice { bytes: segment.bytes.slice(start..), last: segment.last() })
+        Some((segment.bytes.slice(start..), segment.last()))
     }
 
     fn drop_through(&mut self, seq: u64) {
@@ -151,7 +175,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        cursor::{Cursor, Tag},
+        cursor::Tag,
         event::{Draft, Event},
         names::JobId,
         time::Timestamp,
@@ -181,10 +205,10 @@ mod tests {
 
     fn read_all(recent: &mut Recent, mut after: u64) -> (String, usize) {
         let (mut text, mut slices) = (String::new(), 0);
-        while let Some(slice) = recent.after(after, &LINES) {
-            assert!(slice.bytes.len() <= CHUNK && slice.last > after);
+        while let Held::Slice(slice) = recent.after(after, &LINES) {
+            assert!(slice.bytes.len() <= CHUNK && slice.cursor.number() > after);
             text.push_str(std::str::from_utf8(&slice.bytes).expect("text"));
-            after = slice.last;
+            after = slice.cursor.number();
             slices += 1;
         }
         (text, slices)
@@ -203,7 +227,7 @@ mod tests {
         for entry in &all {
             recent.push(std::slice::from_ref(entry));
             for _ in 0..10 {
-                assert!(recent.after(entry.event.seq() - 1, &LINES).is_some());
+                assert!(matches!(recent.after(entry.event.seq() - 1, &LINES), Held::Slice(_)));
             }
         }
         assert_eq!(read_all(&mut recent, 0).0, wanted(&all, 0));
@@ -228,9 +252,9 @@ mod tests {
             recent.push(std::slice::from_ref(&entry));
         }
         assert!(recent.bytes <= KEPT && recent.bytes > KEPT / 2);
-        assert_eq!(recent.after(0, &LINES), None);
-        assert_eq!(recent.after(100, &LINES), None);
-        assert!(recent.after(99, &LINES).is_some());
+        assert_eq!(recent.after(0, &LINES), Held::Elsewhere);
+        assert_eq!(recent.after(100, &LINES), Held::CaughtUp);
+        assert!(matches!(recent.after(99, &LINES), Held::Slice(_)));
     }
 
     proptest! {
@@ -242,7 +266,7 @@ mod tests {
                 let (now, later) = rest.split_at(count as usize);
                 recent.push(now);
                 rest = later;
-                let last = recent.last().expect("just pushed").event.seq();
+                let last = recent.entries.back().expect("just pushed").event.seq();
                 let after = last.saturating_sub(back);
                 let held = recent.entries.front().is_some_and(|first| first.event.seq() <= after + 1);
                 let seen: Vec<_> = all.iter().filter(|entry| entry.event.seq() <= last).cloned().collect();

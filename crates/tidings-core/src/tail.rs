@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fmt, mem,
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,7 +17,7 @@ use crate::{
     framing::Framing,
     log::{Entry, Scope, Selection},
     names::{JobId, Kind},
-    recent::{Recent, Slice},
+    recent::{Held, Recent},
 };
 
 /// The wake-up that a log advances.
@@ -56,7 +56,11 @@ impl Tail {
 
     /// Tells that a job is no longer known, so that whoever waits for it looks again.
     pub fn forget(&self, job: JobId) -> Wake {
-        let wake = Wake([self.topics.read().get(&Topic::Job(job)).cloned(), None, None]);
+        let channel = self.topics.read().get(&Topic::Job(job)).cloned();
+        if let Some(channel) = &channel {
+            channel.recent.lock().clear();
+        }
+        let wake = Wake([channel, None, None]);
         wake.bump();
         wake
     }
@@ -147,15 +151,11 @@ impl Subscription {
     }
 
     /// What follows `after` of the one job that this is about, where it is held at the tail.
-    pub(crate) fn recent(&self, after: u64, framing: &'static Framing) -> Option<Slice> {
-        let [place] = self.places.as_slice() else { return None };
-        place.channel.recent.lock().after(after, framing)
-    }
-
-    /// The last event that was told of the one job that this is about.
-    pub(crate) fn last(&self) -> Option<Entry> {
-        let [place] = self.places.as_slice() else { return None };
-        place.channel.recent.lock().last().cloned()
+    pub(crate) fn recent(&self, after: u64, framing: &'static Framing) -> Held {
+        match self.places.as_slice() {
+            [Place { channel, .. }] => channel.recent.lock().after(after, framing),
+            _ => Held::Elsewhere,
+        }
     }
 }
 
@@ -217,7 +217,7 @@ impl Signal {
         let Some(place) = waiting.get_mut(slot) else { return };
         let before = match place {
             Some(known) if known.will_wake(waker) => None,
-            _ => mem::replace(place, Some(waker.clone())),
+            _ => place.replace(waker.clone()),
         };
         drop(waiting);
         drop(before);

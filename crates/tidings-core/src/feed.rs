@@ -1,0 +1,429 @@
+//! Reading, waiting and following: how every transport learns of events, and how every wait ends.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_core::{Stream, future::BoxFuture};
+
+use crate::{
+    cursor::Cursor,
+    error::Error,
+    framing::Framing,
+    log::{Batch, Entry, EventLog, Gap, Limit, More, Query, ReadOutcome, Scope},
+    names::JobId,
+    recent::{CHUNK, Held},
+    snapshot::Snapshot,
+    tail::Subscription,
+};
+
+/// How much a follower reads from the log at once.
+const FOLLOWED: Limit = Limit { events: 1000, bytes: CHUNK };
+
+/// The events of a log, for whoever reads them. Cloning it is cheap.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    log: Arc<dyn EventLog>,
+}
+
+/// Why nothing can be read there.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Nobody knows the job, or any of the jobs.
+    UnknownJob,
+    /// The cursor belongs to another job, or to a history that was lost.
+    Mismatch,
+    /// The log can't be read.
+    Log(Error),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownJob => f.write_str("no such job is known"),
+            Self::Mismatch => f.write_str("the cursor belongs to another job, or to a history that was lost"),
+            Self::Log(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Log(error) => Some(error),
+            Self::UnknownJob | Self::Mismatch => None,
+        }
+    }
+}
+
+impl From<Error> for ReadError {
+    fn from(error: Error) -> Self {
+        Self::Log(error)
+    }
+}
+
+/// What follows a cursor of one job, with the job as of the same moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Page {
+    /// The job. Where nothing [more](Self::more) is there yet, its cursor is this page's.
+    pub job: Arc<Snapshot>,
+    /// Told before the events: some between the cursor and them are no longer kept.
+    pub gap: Option<Gap>,
+    /// The place after this page.
+    pub cursor: Cursor,
+    /// Whether there is more that follows.
+    pub more: More,
+    batches: Vec<Batch>,
+}
+
+impl Page {
+    /// The events, in order.
+    pub fn events(&self) -> impl Iterator<Item = &Entry> {
+        self.batches.iter().flat_map(|batch| batch.iter())
+    }
+
+    /// Whether it says anything that its reader did not know, or that its reader waits for no longer.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        !self.batches.is_empty() || self.gap.is_some() || self.more == More::Never
+    }
+}
+
+impl Feed {
+    /// Reads this log.
+    #[must_use]
+    pub fn new(log: Arc<dyn EventLog>) -> Self {
+        Self { log }
+    }
+
+    /// A job as it is. Before it says that a job is unknown, it has caught up with what was written elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// Where the job is unknown, or the log can't be read.
+    pub async fn job(&self, job: JobId) -> Result<Arc<Snapshot>, ReadError> {
+        if let Some(snapshot) = self.log.job(job) {
+            return Ok(snapshot);
+        }
+        self.log.catch_up().await?;
+        self.log.job(job).ok_or(ReadError::UnknownJob)
+    }
+
+    /// A job as it is, where it is known here already. Waits for nothing.
+    #[must_use]
+    pub fn known(&self, job: JobId) -> Option<Arc<Snapshot>> {
+        self.log.job(job)
+    }
+
+    /// The place after the last event of the whole log.
+    #[must_use]
+    pub fn end(&self) -> Cursor {
+        self.log.jobs(&Query::new(0)).cursor
+    }
+
+    /// Reads what follows a cursor of one job, up to a limit. Doesn't wait for events; cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// Where the job is unknown, the cursor is not one of this history, or the log can't be read.
+    pub async fn read(&self, job: JobId, after: Cursor, limit: Limit) -> Result<Page, ReadError> {
+        let scope = Scope::job(job);
+        let (mut batches, mut gap, mut rest, mut at) = (Vec::new(), None, limit, after);
+        loop {
+            let read = read(&*self.log, &scope, at, rest).await?;
+            let job = read.job.ok_or(ReadError::UnknownJob)?;
+            gap = gap.or(read.gap);
+            at = read.through;
+            rest.events = rest.events.saturating_sub(read.events.len());
+            rest.bytes = rest.bytes.saturating_sub(read.events.iter().map(|entry| entry.event.json().len()).sum());
+            if !read.events.is_empty() {
+                batches.push(read.events);
+            }
+            if read.more != More::Now || rest.events == 0 || rest.bytes == 0 {
+                return Ok(Page { job, gap, cursor: at, more: read.more, batches });
+            }
+        }
+    }
+
+    /// The page of a reader that has seen all there is, without asking anybody; nothing where there may be more to say.
+    #[must_use]
+    pub fn nothing_new(&self, job: JobId, after: Cursor) -> Option<Page> {
+        let job = self.log.job(job).filter(|job| job.seq == after.number() && after.agrees_with(job.tag))?;
+        let more = if job.state.is_terminal() { More::Never } else { More::Later };
+        Some(Page { cursor: job.cursor(), job, gap: None, more, batches: Vec::new() })
+    }
+
+    /// Watches for news. Begin to watch, then [`read`](Self::read), then [wait](Watch::changed): so nothing is slept through.
+    #[must_use]
+    pub fn watch(&self, scope: &Scope) -> Watch {
+        let subscription = self.log.tail().subscribe(scope);
+        Watch { seen: subscription.version(), subscription }
+    }
+
+    /// Waits until a job is over, and gives it as of then.
+    ///
+    /// # Errors
+    ///
+    /// Where the job is unknown, or is forgotten meanwhile, or the log can't be read.
+    pub async fn finished(&self, job: JobId) -> Result<Arc<Snapshot>, ReadError> {
+        let mut watch = self.watch(&Scope::job(job));
+        loop {
+            let snapshot = self.job(job).await?;
+            if snapshot.state.is_terminal() {
+                return Ok(snapshot);
+            }
+            watch.changed().await;
+        }
+    }
+
+    /// Follows jobs from a cursor on: what is there, then what comes, without a seam.
+    ///
+    /// # Errors
+    ///
+    /// Where no job is known, the cursor is not one of this history, or the log can't be read.
+    pub async fn follow(&self, scope: Scope, after: Cursor) -> Result<Follow, ReadError> {
+        let subscription = self.log.tail().subscribe(&scope);
+        let mut follow = Follow {
+            seen: subscription.version(),
+            subscription,
+            log: self.log.clone(),
+            scope,
+            cursor: after,
+            gap: None,
+            events: Batch::default(),
+            told: 0,
+            next: Next::Wait,
+        };
+        let read = read(&*self.log, &follow.scope, after, FOLLOWED).await?;
+        follow.take(read);
+        Ok(follow)
+    }
+}
+
+/// Reads, and where something is unknown once more after the log has caught up.
+async fn read(log: &dyn EventLog, scope: &Scope, after: Cursor, limit: Limit) -> Result<crate::log::Read, ReadError> {
+    if let ReadOutcome::Read(read) = log.read(scope, after, limit).await? {
+        return Ok(read);
+    }
+    log.catch_up().await?;
+    match log.read(scope, after, limit).await? {
+        ReadOutcome::Read(read) => Ok(read),
+        ReadOutcome::UnknownJob => Err(ReadError::UnknownJob),
+        ReadOutcome::Mismatch => Err(ReadError::Mismatch),
+    }
+}
+
+/// Waits for news of some jobs. Holds no timer and no buffer.
+#[derive(Debug)]
+pub struct Watch {
+    subscription: Subscription,
+    seen: u64,
+}
+
+impl Watch {
+    /// Comes back once something has happened since the last time, or since the watch began. Cancel safe.
+    pub async fn changed(&mut self) {
+        std::future::poll_fn(|cx| self.poll_changed(cx)).await;
+    }
+
+    /// As [`changed`](Self::changed), for those who poll.
+    pub fn poll_changed(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let news = self.subscription.poll_changed(self.seen, cx);
+        if news.is_ready() {
+            self.seen = self.subscription.version();
+        }
+        news
+    }
+}
+
+/// One step of a [`Follow`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Item {
+    /// Events that came before those that follow are no longer kept.
+    Gap(Gap),
+    /// Events in a row, one at least.
+    Events(Batch),
+}
+
+/// Follows some jobs. As a stream it ends once nothing can come any more: after the terminal event of the one job,
+/// once every named job is over, or when the job is forgotten; never for a kind or for all.
+///
+/// It is a cursor and a place at the [`Tail`](crate::Tail): nothing is queued for it, and a follower that is not polled costs
+/// nobody anything. Dropping it ends it.
+pub struct Follow {
+    log: Arc<dyn EventLog>,
+    scope: Scope,
+    subscription: Subscription,
+    /// The version of the tail before the last look.
+    seen: u64,
+    /// The place up to which everything has been read.
+    cursor: Cursor,
+    /// Read, and to be handed on first.
+    gap: Option<Gap>,
+    /// Read, and to be handed on then.
+    events: Batch,
+    /// Up to where droppings have been told.
+    told: u64,
+    next: Next,
+}
+
+enum Next {
+    Look,
+    Reading(BoxFuture<'static, Result<crate::log::Read, ReadError>>),
+    Wait,
+    End,
+}
+
+impl Follow {
+    /// The next step; nothing at the end. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// Where the log can't be read. It may be asked again.
+    pub async fn next(&mut self) -> Option<Result<Item, ReadError>> {
+        std::future::poll_fn(|cx| self.poll_item(cx)).await
+    }
+
+    /// Whose events these are.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Whether there is nothing to hand on, now or ever.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.gap.is_none() && self.events.is_empty() && matches!(self.next, Next::End)
+    }
+
+    /// Whether nothing that would be cut off is still to come at a shutdown: every job that this is about is over or is reported from
+    /// outside, or it is about no jobs in particular.
+    #[must_use]
+    pub(crate) fn ends_at_shutdown(&self) -> bool {
+        match &self.scope.0 {
+            crate::log::Selection::Job(job) => self.is_awaited_by_nobody(*job),
+            crate::log::Selection::Jobs(jobs) => jobs.iter().all(|job| self.is_awaited_by_nobody(*job)),
+            _ => true,
+        }
+    }
+
+    fn is_awaited_by_nobody(&self, job: JobId) -> bool {
+        self.log.job(job).is_none_or(|job| job.state.is_terminal()) || self.log.reporter(job).is_some()
+    }
+
+    /// As [`next`](Self::next), with events and gaps in a transport's own framing: what is pending in one piece, of 64 KiB at
+    /// most unless one event alone is larger. `gap` gives the data of a gap.
+    pub(crate) fn poll_framed(
+        &mut self,
+        cx: &mut Context<'_>,
+        framing: &'static Framing,
+        gap: impl Fn(&Gap) -> String,
+    ) -> Poll<Option<Result<Bytes, ReadError>>> {
+        loop {
+            if self.events.is_empty() && self.gap.is_none() && matches!(self.next, Next::Look) {
+                self.seen = self.subscription.version();
+                match self.subscription.recent(self.cursor.number(), framing) {
+                    Held::Slice(slice) => {
+                        self.cursor = slice.cursor;
+                        self.next = if slice.terminal { Next::End } else { Next::Look };
+                        return Poll::Ready(Some(Ok(slice.bytes)));
+                    }
+                    Held::CaughtUp => self.next = Next::Wait,
+                    Held::Elsewhere => {}
+                }
+            }
+            if self.events.is_empty() && self.gap.is_none() && matches!(self.next, Next::Wait) {
+                std::task::ready!(self.subscription.poll_changed(self.seen, cx));
+                self.next = Next::Look;
+                continue;
+            }
+            let mut out = Vec::new();
+            match std::task::ready!(self.poll_item(cx)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(Item::Gap(told))) => (framing.gap)(told.cursor, &gap(&told), &mut out),
+                Some(Ok(Item::Events(batch))) => {
+                    let mut taken = 0;
+                    for entry in batch.iter() {
+                        let before = out.len();
+                        (framing.event)(entry, self.scope.cursor(entry), &mut out);
+                        if out.len() > CHUNK && before > 0 {
+                            out.truncate(before);
+                            break;
+                        }
+                        taken += 1;
+                    }
+                    self.events = batch.without_first(taken);
+                }
+            }
+            return Poll::Ready(Some(Ok(out.into())));
+        }
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, ReadError>>> {
+        loop {
+            if let Some(gap) = self.gap.take() {
+                return Poll::Ready(Some(Ok(Item::Gap(gap))));
+            }
+            if !self.events.is_empty() {
+                return Poll::Ready(Some(Ok(Item::Events(std::mem::take(&mut self.events)))));
+            }
+            match &mut self.next {
+                Next::End => return Poll::Ready(None),
+                Next::Wait => {
+                    std::task::ready!(self.subscription.poll_changed(self.seen, cx));
+                    self.next = Next::Look;
+                }
+                Next::Look => {
+                    self.seen = self.subscription.version();
+                    let (log, scope, cursor) = (self.log.clone(), self.scope.clone(), self.cursor);
+                    self.next = Next::Reading(Box::pin(async move { read(&*log, &scope, cursor, FOLLOWED).await }));
+                }
+                Next::Reading(reading) => match std::task::ready!(reading.as_mut().poll(cx)) {
+                    Ok(read) => self.take(read),
+                    // The job was forgotten while it was followed: nothing more can come.
+                    Err(ReadError::UnknownJob | ReadError::Mismatch) => self.next = Next::End,
+                    Err(error) => {
+                        self.next = Next::Look;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                },
+            }
+        }
+    }
+
+    fn take(&mut self, read: crate::log::Read) {
+        self.gap = read.gap.filter(|gap| gap.covered > self.told);
+        if let Some(gap) = &self.gap {
+            self.told = gap.covered;
+        }
+        self.events = read.events;
+        self.cursor = read.through;
+        self.next = match read.more {
+            More::Now => Next::Look,
+            More::Later => Next::Wait,
+            More::Never => Next::End,
+        };
+    }
+}
+
+impl Stream for Follow {
+    type Item = Result<Item, ReadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_item(cx)
+    }
+}
+
+impl fmt::Debug for Follow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follow").field("scope", &self.scope).field("cursor", &self.cursor).finish_non_exhaustive()
+    }
+}

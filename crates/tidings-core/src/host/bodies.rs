@@ -1,0 +1,89 @@
+//! Request bodies: read whole, within their limits.
+
+use std::{future::poll_fn, pin::Pin, time::Duration};
+
+use bytes::Bytes;
+use http::{header, request::Parts};
+use http_body::Body as _;
+use tokio::time::Instant;
+
+use crate::{
+    answer::Body,
+    limits::Limits,
+    problem::{Problem, ProblemKind},
+};
+
+/// What a body may be taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MediaType {
+    Json,
+    NdJson,
+}
+
+/// What the body of a request is: JSON, where nothing is said.
+pub(super) fn media_type(parts: &Parts) -> Result<MediaType, Problem> {
+    let refuse = |detail: &'static str| Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
+    if parts
+        .headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return refuse("bodies are taken without a Content-Encoding");
+    }
+    let mut types = parts.headers.get_all(header::CONTENT_TYPE).iter();
+    let Some(media_type) = types.next() else { return Ok(MediaType::Json) };
+    let essence = media_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    match essence.to_ascii_lowercase().as_str() {
+        _ if types.next().is_some() => refuse("Content-Type is there twice"),
+        "application/json" => Ok(MediaType::Json),
+        "application/x-ndjson" => Ok(MediaType::NdJson),
+        _ => refuse("bodies are application/json, or reports application/x-ndjson"),
+    }
+}
+
+/// Only JSON is taken.
+pub(super) fn expect_json(parts: &Parts) -> Result<(), Problem> {
+    match media_type(parts)? {
+        MediaType::Json => Ok(()),
+        MediaType::NdJson => Err(Problem::new(ProblemKind::UnsupportedMediaType, "the body is application/json here")),
+    }
+}
+
+/// Reads a body of at most `most` bytes.
+pub(super) async fn read(parts: &Parts, mut body: Body, most: usize, limits: &Limits) -> Result<Bytes, Problem> {
+    let said = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if said.is_some_and(|said| said > most as u64) {
+        return Err(too_large(most));
+    }
+    let whole = Instant::now() + Duration::from_secs(limits.body_seconds);
+    let idle = Duration::from_secs(limits.idle_body_seconds);
+    let mut read: Vec<u8> = Vec::new();
+    loop {
+        let until = whole.min(Instant::now() + idle);
+        match tokio::time::timeout_at(until, chunk(&mut body)).await {
+            Err(_) => return Err(ProblemKind::RequestTimeout.into()),
+            Ok(None) => return Ok(read.into()),
+            Ok(Some(Err(problem))) => return Err(problem),
+            Ok(Some(Ok(chunk))) if read.len() + chunk.len() > most => return Err(too_large(most)),
+            Ok(Some(Ok(chunk))) => read.extend_from_slice(&chunk),
+        }
+    }
+}
+
+/// The next piece of a body; nothing at its end.
+pub(super) async fn chunk(body: &mut Body) -> Option<Result<Bytes, Problem>> {
+    loop {
+        let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
+        match frame.map(http_body::Frame::into_data) {
+            Ok(Ok(data)) => return Some(Ok(data)),
+            // Trailers say nothing here.
+            Ok(Err(_)) => {}
+            Err(broken) => return Some(Err(Problem::new(ProblemKind::InvalidRequest, broken.to_string()))),
+        }
+    }
+}
+
+pub(super) fn too_large(most: usize) -> Problem {
+    Problem::new(ProblemKind::PayloadTooLarge, format!("at most {most} bytes are taken here"))
+}

@@ -1,0 +1,77 @@
+//! Which hosts a request may be for, and which pages may send one.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Version, header, request::Parts};
+
+use crate::problem::{Problem, ProblemKind};
+
+/// The names that a host goes by: what may stand in `Host`.
+///
+/// Where they are known, a page can't reach a server on somebody's own machine through a name of its own that leads there (DNS
+/// rebinding).
+#[derive(Clone, Debug)]
+pub struct HostNames(Option<Arc<[String]>>);
+
+impl HostNames {
+    /// Any name.
+    #[must_use]
+    pub fn any() -> Self {
+        Self(None)
+    }
+
+    /// These alone, such as `127.0.0.1:7330` or `jobs.example.org`: with the port where it is not the scheme's own.
+    #[must_use]
+    pub fn only(names: impl IntoIterator<Item = String>) -> Self {
+        Self(Some(names.into_iter().map(|name| name.to_ascii_lowercase()).collect()))
+    }
+
+    /// Checks that a request names one host, which is one of these, and that no page of another site has sent it.
+    pub(super) fn check(&self, parts: &Parts) -> Result<(), Problem> {
+        let host = host(parts)?;
+        if let Some(names) = &self.0
+            && !names.iter().any(|name| name.eq_ignore_ascii_case(host))
+        {
+            return Err(Problem::new(ProblemKind::WrongHost, format!("no requests for {host:?} are answered here")));
+        }
+        if (parts.method == Method::POST || parts.method == Method::DELETE) && !is_same_site(&parts.headers, host) {
+            return Err(ProblemKind::WrongOrigin.into());
+        }
+        Ok(())
+    }
+}
+
+/// The host that a request is for: `Host` in HTTP/1.1 (RFC 9112, 3.2), `:authority` or `Host` in HTTP/2.
+fn host(parts: &Parts) -> Result<&str, Problem> {
+    let invalid = |detail: &'static str| Problem::new(ProblemKind::InvalidRequest, detail);
+    let mut values = parts.headers.get_all(header::HOST).iter();
+    let named = match (values.next(), values.next()) {
+        (Some(_), Some(_)) => return Err(invalid("Host is there twice")),
+        (Some(value), None) => Some(value.to_str().map_err(|_| invalid("Host is malformed"))?),
+        (None, _) => None,
+    };
+    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
+    let host = match parts.version {
+        Version::HTTP_2 => authority.or(named),
+        // In absolute form the target counts (RFC 9112, 3.2.2), and Host must be there all the same.
+        _ => named.map(|named| authority.unwrap_or(named)),
+    };
+    let host = host.ok_or_else(|| invalid("Host is missing"))?;
+    let valid = |text: &str| !text.contains('@') && text.parse::<http::uri::Authority>().is_ok();
+    if valid(host) && named.is_none_or(valid) { Ok(host) } else { Err(invalid("Host is malformed")) }
+}
+
+/// Whether a request comes from a page of this very site, or from no page at all (RFC 6454, 7).
+fn is_same_site(headers: &HeaderMap, host: &str) -> bool {
+    headers.get_all(header::ORIGIN).iter().all(|origin| {
+        let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        origin.is_some_and(|(scheme, site)| {
+            let own = match scheme {
+                "http" => host.strip_suffix(":80").unwrap_or(host),
+                "https" => host.strip_suffix(":443").unwrap_or(host),
+                _ => return false,
+            };
+            site.eq_ignore_ascii_case(own) || site.eq_ignore_ascii_case(host)
+        })
+    })
+}

@@ -1,0 +1,164 @@
+//! Reporting from outside: `POST /jobs/{id}/events`.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Response, StatusCode, header, request::Parts};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    Host,
+    answers::json_response,
+    bodies::{self, MediaType},
+};
+use crate::{
+    answer::Body,
+    cursor::MAX_NUMBER,
+    event::Draft,
+    json::Json,
+    log::Appended,
+    names::JobId,
+    problem::{Problem, ProblemKind},
+};
+
+pub(super) async fn report(host: &Host, parts: &Parts, body: Body, job: JobId) -> Result<Response<Body>, Problem> {
+    let token = token(&parts.headers).ok_or_else(|| Problem::from(ProblemKind::Unauthorized))?;
+    host.jobs().authorize(job, token)?;
+    let media_type = bodies::media_type(parts)?;
+    let appended = match media_type {
+        MediaType::Json => {
+            let limits = host.jobs().limits();
+            let body = bodies::read(parts, body, limits.submission_bytes, limits).await?;
+            let first = report_seq(&parts.headers)?;
+            host.jobs().report(job, first, drafts(&body, limits.event_bytes)?).await?
+        }
+        MediaType::NdJson => lines(host, body, job, report_seq(&parts.headers)?).await?,
+    };
+    Ok(answer(&appended))
+}
+
+fn answer(appended: &Appended) -> Response<Body> {
+    let Appended { job, received } = appended;
+    let (seq, cursor, cancel_requested) = (job.seq, job.cursor(), job.cancel_requested);
+    let json =
+        format!(r#"{{"seq":{seq},"cursor":"{cursor}","received":{received},"cancel_requested":{cancel_requested}}}"#);
+    json_response(StatusCode::OK, json)
+}
+
+/// The token that a reporter shows: in a field of our own, where something on the way takes `Authorization`.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    if let Some(token) = headers.get("tidings-report-token") {
+        return token.to_str().ok();
+    }
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn report_seq(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let invalid = || Problem::new(ProblemKind::InvalidRequest, "Report-Seq is one whole number from 1");
+    let mut values = headers.get_all("report-seq").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let text = value.to_str().map_err(|_| invalid())?;
+    let number = text.parse().ok().filter(|number| (1..=MAX_NUMBER).contains(number) && !text.starts_with('+'));
+    if values.next().is_some() { Err(invalid()) } else { number.map(Some).ok_or_else(invalid) }
+}
+
+/// The events of a body: one, or an array of them.
+fn drafts(body: &[u8], event_bytes: usize) -> Result<Vec<Draft>, Problem> {
+    let json = Json::parse(body).map_err(|e| Problem::new(ProblemKind::MalformedJson, e.to_string()))?;
+    if json.is_object() {
+        return Ok(vec![draft(&json, event_bytes)?]);
+    }
+    let invalid = |detail: String| Problem::new(ProblemKind::InvalidInput, detail);
+    let all: Vec<&RawValue> = serde_json::from_str(json.as_str())
+        .map_err(|_| invalid("an event or an array of events is expected".to_owned()))?;
+    let drafts: Vec<_> = all.iter().map(|event| draft(&json.part(event), event_bytes)).collect::<Result<_, _>>()?;
+    if drafts.iter().rev().skip(1).any(|draft| draft.kind().is_terminal()) {
+        return Err(invalid("nothing may follow a terminal event".to_owned()));
+    }
+    Ok(drafts)
+}
+
+fn draft(json: &Json, event_bytes: usize) -> Result<Draft, Problem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wire<'a> {
+        #[serde(rename = "type")]
+        kind: String,
+        #[serde(borrow)]
+        data: Option<&'a RawValue>,
+    }
+    let invalid = |detail: String| Problem::new(ProblemKind::InvalidInput, detail);
+    if !json.is_object() {
+        return Err(invalid("an event is an object with the members type and data".to_owned()));
+    }
+    let wire: Wire<'_> = serde_json::from_str(json.as_str()).map_err(|e| invalid(e.to_string()))?;
+    let data = wire.data.map(|data| json.part(data));
+    let draft = Draft::reported(&wire.kind, data).map_err(|e| invalid(e.to_string()))?;
+    if draft.size() > event_bytes { Err(bodies::too_large(event_bytes)) } else { Ok(draft) }
+}
+
+/// Appends line by line, as they come.
+async fn lines(host: &Host, mut body: Body, job: JobId, first: Option<u64>) -> Result<Appended, Problem> {
+    let event_bytes = host.jobs().limits().event_bytes;
+    // A line holds its event in some more characters than the event is counted with.
+    let line_bytes = 2 * event_bytes + 1024;
+    let mut lines = Lines { host, job, next: first, number: 0 };
+    let mut last = lines.append(b"").await?;
+    let mut rest = BytesMut::new();
+    loop {
+        let silent = host.jobs().lease(job).ok_or_else(|| Problem::from(ProblemKind::Unauthorized))?;
+        let chunk = match tokio::time::timeout(silent, bodies::chunk(&mut body)).await {
+            Err(_) => return Err(lines.at(ProblemKind::RequestTimeout.into())),
+            Ok(chunk) => chunk.transpose().map_err(|problem| lines.at(problem))?,
+        };
+        let ended = chunk.is_none();
+        rest.extend_from_slice(&chunk.unwrap_or_default());
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let line: Bytes = rest.split_to(end + 1).freeze();
+            lines.number += 1;
+            last = lines.append(line.trim_ascii()).await?;
+        }
+        if rest.len() > line_bytes {
+            lines.number += 1;
+            return Err(lines.at(bodies::too_large(event_bytes)));
+        }
+        if ended {
+            if rest.trim_ascii().is_empty() {
+                return Ok(last);
+            }
+            lines.number += 1;
+            return lines.append(rest.trim_ascii()).await;
+        }
+    }
+}
+
+struct Lines<'a> {
+    host: &'a Host,
+    job: JobId,
+    /// The number of the next event among this reporter's, where the reporter counts.
+    next: Option<u64>,
+    /// The line that was looked at last, counted from 1.
+    number: u64,
+}
+
+impl Lines<'_> {
+    /// Appends a line's event; an empty line renews the lease.
+    async fn append(&mut self, line: &[u8]) -> Result<Appended, Problem> {
+        let event_bytes = self.host.jobs().limits().event_bytes;
+        let drafts = if line.is_empty() {
+            Vec::new()
+        } else {
+            let json = Json::parse(line).map_err(|e| Problem::new(ProblemKind::MalformedJson, e.to_string()));
+            vec![json.and_then(|json| draft(&json, event_bytes)).map_err(|problem| self.at(problem))?]
+        };
+        let count = drafts.len() as u64;
+        let appended =
+            self.host.jobs().report(self.job, self.next, drafts).await.map_err(|problem| self.at(problem))?;
+        self.next = self.next.map(|next| next + count);
+        Ok(appended)
+    }
+
+    fn at(&self, problem: Problem) -> Problem {
+        problem.with_number("line", self.number)
+    }
+}

@@ -1,0 +1,259 @@
+//! Which request goes where.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    pin::Pin,
+    task::{Context as TaskContext, Poll},
+};
+
+use bytes::Bytes;
+use futures_core::future::BoxFuture;
+use http::{Method, Request, Response, Version, header, request::Parts};
+use http_body::Body as HttpBody;
+use tower_service::Service;
+
+use super::{Host, Mounted, answers, reports};
+use crate::{
+    answer::{Answer, Answered, Body, Hold},
+    log::Scope,
+    names::{JobId, Kind},
+    problem::{Problem, ProblemKind},
+    stream::StreamBody,
+    target::{Params, Target},
+    transport::{Answering, Reach},
+};
+
+/// The longest request target that is looked at, in bytes.
+const TARGET_BYTES: usize = 2048;
+
+/// How many jobs can be named in one request for the events of several.
+const NAMED_JOBS: usize = 100;
+
+/// The place of a request.
+enum Route<'a> {
+    Jobs,
+    Job(&'a str),
+    Cancel(&'a str),
+    Reports(&'a str),
+    JobEvents(&'a str, &'a Mounted),
+    Events(&'a Mounted),
+    Transports,
+}
+
+impl Route<'_> {
+    fn allowed(&self) -> &'static str {
+        match self {
+            Route::Jobs => "GET, HEAD, POST",
+            Route::Job(_) => "GET, HEAD, DELETE",
+            Route::Cancel(_) | Route::Reports(_) => "POST",
+            Route::JobEvents(..) | Route::Events(_) | Route::Transports => "GET, HEAD",
+        }
+    }
+}
+
+impl Host {
+    fn route<'a>(&'a self, path: &'a str) -> Option<Route<'a>> {
+        let path = match path.strip_prefix(&self.0.base_path) {
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => path,
+        };
+        let mut segments = path.strip_prefix('/')?.split('/');
+        let segments = (segments.next()?, segments.next(), segments.next(), segments.next());
+        Some(match segments {
+            ("jobs", None, ..) => Route::Jobs,
+            ("jobs", Some(job), None, _) => Route::Job(job),
+            ("jobs", Some(job), Some("cancel"), None) => Route::Cancel(job),
+            ("jobs", Some(job), Some("events"), None) => Route::Reports(job),
+            ("jobs", Some(job), Some(name), None) => Route::JobEvents(job, self.endpoint(name, Reach::OneJob)?),
+            ("events", None, ..) => Route::Events(self.default_events()?),
+            ("events", Some(name), None, _) => Route::Events(self.endpoint(name, Reach::ManyJobs)?),
+            ("transports", None, ..) => Route::Transports,
+            _ => return None,
+        })
+    }
+
+    /// Answers a request. Never fails.
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        self.try_answer(parts, body).await.unwrap_or_else(Problem::into_response)
+    }
+
+    async fn try_answer(&self, parts: Parts, body: Body) -> Result<Response<Body>, Problem> {
+        let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+        if target > TARGET_BYTES {
+            let detail = format!("the request target has {target} bytes of at most {TARGET_BYTES}");
+            return Err(Problem::new(ProblemKind::UriTooLong, detail));
+        }
+        self.0.names.check(&parts)?;
+        let path = parts.uri.path().to_owned();
+        let route = self
+            .route(&path)
+            .ok_or_else(|| Problem::new(ProblemKind::NotFound, "see GET /transports for the paths that there are"))?;
+        let job = match route {
+            Route::Job(id) | Route::Cancel(id) | Route::Reports(id) | Route::JobEvents(id, _) => {
+                Some(self.find(id).await?)
+            }
+            Route::Jobs | Route::Events(_) | Route::Transports => None,
+        };
+        match (&route, &parts.method, job) {
+            (Route::Jobs, &Method::GET | &Method::HEAD, _) => answers::list(self, &parts),
+            (Route::Jobs, &Method::POST, _) => answers::submit(self, &parts, body).await,
+            (Route::Job(_), &Method::GET | &Method::HEAD, Some(job)) => answers::show(self, &parts, job).await,
+            (Route::Job(_), &Method::DELETE, Some(job)) => answers::delete(self, job).await,
+            (Route::Cancel(_), &Method::POST, Some(job)) => answers::cancel(self, &parts, body, job).await,
+            (Route::Reports(_), &Method::POST, Some(job)) => reports::report(self, &parts, body, job).await,
+            (Route::JobEvents(_, mounted), &Method::GET | &Method::HEAD, Some(job)) => {
+                let params = Params::parse(parts.uri.query());
+                let after = params.cursor("after")?;
+                self.ask(mounted, Target::new(Scope::job(job), after, params), parts, body).await
+            }
+            (Route::Events(mounted), &Method::GET | &Method::HEAD, _) => {
+                let target = self.many(Params::parse(parts.uri.query()))?;
+                self.ask(mounted, target, parts, body).await
+            }
+            (Route::Transports, &Method::GET | &Method::HEAD, _) => Ok(answers::transports(self)),
+            (route, ..) => {
+                let allowed = http::HeaderValue::from_static(route.allowed());
+                Err(Problem::from(ProblemKind::MethodNotAllowed).with_header(header::ALLOW, allowed))
+            }
+        }
+    }
+
+    /// The job of this id, once it is certain that it is known or not.
+    async fn find(&self, id: &str) -> Result<JobId, Problem> {
+        let id = id.parse().map_err(|_| Problem::from(ProblemKind::UnknownJob))?;
+        if self.feed().known(id).is_none() {
+            self.feed().job(id).await?;
+        }
+        Ok(id)
+    }
+
+    /// What a request for the events of several jobs is about.
+    fn many(&self, params: Params) -> Result<Target, Problem> {
+        let invalid = |detail: String| Problem::new(ProblemKind::InvalidRequest, detail);
+        let named: Vec<&str> = params.all("job").collect();
+        if named.len() > NAMED_JOBS {
+            return Err(invalid(format!("{} jobs are named of at most {NAMED_JOBS}", named.len())));
+        }
+        let kind = params.one("kind")?;
+        let parse = |kind: &str| kind.parse::<Kind>().map_err(|_| invalid(format!("{kind:?} can't be a kind of jobs")));
+        let kind = kind.map(parse).transpose()?;
+        let scope = if named.is_empty() {
+            kind.map_or_else(Scope::all, Scope::kind)
+        } else {
+            let known = named.iter().filter_map(|id| self.feed().known(id.parse().ok()?));
+            let known: Vec<_> = known.filter(|job| kind.as_ref().is_none_or(|kind| job.kind == *kind)).collect();
+            if known.is_empty() {
+                return Err(Problem::new(ProblemKind::UnknownJob, "none of these jobs is known"));
+            }
+            Scope::jobs(known.iter().map(|job| job.id).collect::<Vec<_>>())
+        };
+        let after = match params.one("after") {
+            Ok(Some("now")) => Some(self.feed().end()),
+            _ => params.cursor("after")?,
+        };
+        Ok(Target::new(scope, after, params))
+    }
+
+    /// Asks a transport, and renders what it answers.
+    async fn ask(
+        &self,
+        mounted: &Mounted,
+        target: Target,
+        parts: Parts,
+        body: Body,
+    ) -> Result<Response<Body>, Problem> {
+        let Some(endpoint) = &mounted.mount.endpoint else { return Err(ProblemKind::NotFound.into()) };
+        let (head, version) = (parts.method == Method::HEAD, parts.version);
+        let answer = match endpoint.answer(target, Request::from_parts(parts, body)) {
+            Answering::Ready(answer) => answer,
+            Answering::Later(answer) => answer.await,
+        };
+        match answer {
+            Answer::Response(response) => Ok(response),
+            Answer::Follow(response, _) if head => Ok(response.map(|()| Body::empty())),
+            Answer::Follow(response, streaming) => {
+                let stream = StreamBody::new(*streaming, self.jobs().clone(), self.shutdown().clone());
+                Ok(response.map(|()| Body::stream(stream)))
+            }
+            Answer::Hold(mut hold) => {
+                if head {
+                    hold.wait = std::time::Duration::ZERO;
+                }
+                self.hold(*hold, version).await
+            }
+        }
+    }
+
+    /// Holds a request until there is news, its time is over, or the host shuts down.
+    async fn hold(&self, mut hold: Hold, version: Version) -> Result<Response<Body>, Problem> {
+        let deadline = tokio::time::sleep(hold.wait);
+        tokio::pin!(deadline);
+        loop {
+            let end = tokio::select! {
+                biased;
+                () = hold.watch.changed() => End::News,
+                () = self.shutdown().begun() => End::Shutdown,
+                () = &mut deadline => End::Time,
+            };
+            let page = self.feed().read(hold.job, hold.after, hold.limit).await?;
+            if end == End::News && !page.is_news() {
+                continue;
+            }
+            let mut response = (hold.render)(&page);
+            if end == End::Shutdown {
+                let headers = response.headers_mut();
+                headers.insert(header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+                // HTTP/2 has no such field (RFC 9113, 8.2.2): there the whole connection is told.
+                if version != Version::HTTP_2 {
+                    headers.insert(header::CONNECTION, http::HeaderValue::from_static("close"));
+                }
+            }
+            return Ok(response);
+        }
+    }
+}
+
+/// How a hold ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    News,
+    Shutdown,
+    Time,
+}
+
+impl<B> Service<Request<B>> for Host
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Serving;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Serving {
+        let host = self.clone();
+        Serving(Box::pin(async move { host.answer(request.map(Body::wrap)).await }))
+    }
+}
+
+/// A request that is being served. Dropping it has no effect on what it has written to the log by then.
+pub struct Serving(BoxFuture<'static, Response<Body>>);
+
+impl Future for Serving {
+    type Output = Answered;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Answered> {
+        self.0.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Serving")
+    }
+}

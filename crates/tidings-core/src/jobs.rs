@@ -1,0 +1,412 @@
+//! Jobs: submit, report, cancel, get, list, delete.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use parking_lot::Mutex;
+use sha2::Sha256;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    error::{Error, ErrorKind},
+    event::Draft,
+    feed::{Feed, Page},
+    leases::Leases,
+    ledger::{Digest, Intent, Opening, Refusal, Reporter, SameBody, Write},
+    limits::Limits,
+    log::{Appended, EventLog, Gap, Listing, More, Query},
+    names::{JobId, Kind},
+    problem::{Problem, ProblemKind},
+    shutdown::Shutdown,
+    snapshot::{Detail, Snapshot, State},
+    submission::{Runs, Submission},
+    time::Clock,
+    transport::Links,
+    worker::Worker,
+};
+
+/// The jobs of a host. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Jobs(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) feed: Feed,
+    pub(crate) clock: Clock,
+    pub(crate) limits: Limits,
+    pub(crate) kinds: HashMap<Kind, Registered>,
+    pub(crate) shutdown: Shutdown,
+    /// Jobs that wait to be run here, the first submitted first. Those that were cancelled meanwhile are passed over.
+    pub(crate) waiting: Mutex<VecDeque<JobId>>,
+    /// Told of each job that joins them.
+    pub(crate) arrived: Notify,
+    /// How each job that runs here is asked to stop.
+    pub(crate) running: Mutex<HashMap<JobId, Stop>>,
+    pub(crate) leases: Leases,
+    /// Set once all transports are mounted, which need the jobs for that.
+    links: OnceLock<Links>,
+    /// What the tokens of reporters are made of.
+    secret: [u8; 32],
+}
+
+/// A worker, and how long a job may take it.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    pub(crate) worker: Arc<dyn Worker>,
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// How a job that runs here is asked to stop.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    pub(crate) token: CancellationToken,
+    /// Why, where somebody has said so.
+    pub(crate) reason: Option<String>,
+}
+
+/// A submission that was accepted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// The job.
+    pub job: Arc<Snapshot>,
+    /// What its reporter needs, where it is reported from outside.
+    pub report: Option<Report>,
+}
+
+/// What a program outside needs to report a job.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Report {
+    /// What it has to show.
+    pub token: String,
+    /// For how long it may be silent.
+    pub lease: Duration,
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Report").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
+
+impl Jobs {
+    pub(crate) fn new(
+        log: Arc<dyn EventLog>,
+        clock: Clock,
+        limits: Limits,
+        kinds: HashMap<Kind, Registered>,
+        shutdown: Shutdown,
+    ) -> Result<Self, Error> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret)
+            .map_err(|e| Error::new(ErrorKind::Unavailable, "the system gives no randomness").with_source(e))?;
+        Ok(Self(Arc::new(Inner {
+            feed: Feed::new(log.clone()),
+            log,
+            clock,
+            limits,
+            kinds,
+            shutdown,
+            waiting: Mutex::default(),
+            arrived: Notify::new(),
+            running: Mutex::default(),
+            leases: Leases::default(),
+            links: OnceLock::new(),
+            secret,
+        })))
+    }
+
+    /// Opens a job, or finds the one that was opened with the same idempotency key.
+    ///
+    /// Dropping the future undoes nothing: the job may have been opened.
+    ///
+    /// # Errors
+    ///
+    /// The problem that the one who submits is to be told.
+    pub async fn submit(&self, submission: Submission) -> Result<Accepted, Problem> {
+        if self.0.shutdown.has_begun() {
+            return Err(ProblemKind::ShuttingDown.into());
+        }
+        let Submission { kind, input, runs, key } = submission;
+        let job = JobId::new();
+        let mut drafts = vec![Draft::queued(&kind, &input)];
+        let mut reporter = None;
+        match runs {
+            Runs::Here => self.check(&kind, &input)?,
+            Runs::Outside { lease } => {
+                drafts.push(Draft::started(1));
+                reporter = Some(Reporter { token: Digest::of(self.token(job).as_bytes()), lease });
+            }
+        }
+        let opening = Opening { key, reporter };
+        match self.write(job, Intent::Open(opening), drafts).await? {
+            Ok(Appended { job, .. }) => {
+                match runs {
+                    Runs::Here => self.enqueue(job.id),
+                    Runs::Outside { lease } => self.0.leases.begin(job.id, lease),
+                }
+                Ok(self.accepted(job))
+            }
+            Err(Refusal::KeyTaken { job, body: SameBody::Yes }) => {
+                let known = self.0.feed.job(job).await;
+                let known = known.map_err(|_| {
+                    let detail = format!("the job {job} that was submitted with this key is no longer known");
+                    Problem::new(ProblemKind::UnknownJob, detail)
+                })?;
+                Ok(self.accepted(known))
+            }
+            Err(Refusal::KeyTaken { body: SameBody::No, .. }) => {
+                let detail = "this idempotency key came with another body before";
+                Err(Problem::new(ProblemKind::IdempotencyKeyReused, detail))
+            }
+            Err(refusal) => Err(refused(refusal)),
+        }
+    }
+
+    fn check(&self, kind: &Kind, input: &crate::json::Json) -> Result<(), Problem> {
+        let Some(registered) = self.0.kinds.get(kind) else {
+            return Err(Problem::new(ProblemKind::UnknownKind, format!("no jobs of kind {kind} are run here")));
+        };
+        registered.worker.check(input).map_err(|why| Problem::new(ProblemKind::InvalidInput, why))
+    }
+
+    pub(crate) fn enqueue(&self, job: JobId) {
+        self.0.waiting.lock().push_back(job);
+        self.0.arrived.notify_one();
+    }
+
+    fn accepted(&self, job: Arc<Snapshot>) -> Accepted {
+        let reporter = self.0.log.reporter(job.id);
+        let report = reporter.map(|(reporter, _)| Report { token: self.token(job.id), lease: reporter.lease });
+        Accepted { job, report }
+    }
+
+    /// The token of a job's reporter: made anew from the job's id whenever it is asked for, so that just its digest is kept.
+    fn token(&self, job: JobId) -> String {
+        // A key of any length will do for HMAC (RFC 2104), so this is never the empty one.
+        let mac = Hmac::<Sha256>::new_from_slice(&self.0.secret).map(|mac| mac.chain_update(job.to_string()));
+        let bytes = mac.map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether a token is that of this job's reporter.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not, or the job is not reported from outside.
+    pub fn authorize(&self, job: JobId, token: &str) -> Result<(), Problem> {
+        // Digests are compared, and so the time that it takes says nothing about the token.
+        match self.0.log.reporter(job) {
+            Some((reporter, _)) if reporter.token == Digest::of(token.as_bytes()) => Ok(()),
+            _ => Err(ProblemKind::Unauthorized.into()),
+        }
+    }
+
+    /// For how long a job's reporter may be silent, where it is reported from outside.
+    #[must_use]
+    pub fn lease(&self, job: JobId) -> Option<Duration> {
+        self.0.log.reporter(job).map(|(reporter, _)| reporter.lease)
+    }
+
+    /// Takes what a job's reporter has to say, and renews its lease; nothing at all renews it as well. With the number of the first draft
+    /// among all of this reporter's, those that were taken before are skipped. Says how many were taken by now.
+    ///
+    /// The caller has [authorized](Self::authorize) the reporter. Dropping the future undoes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The problem that the reporter is to be told.
+    pub async fn report(&self, job: JobId, first: Option<u64>, drafts: Vec<Draft>) -> Result<Appended, Problem> {
+        let ends = drafts.last().is_some_and(|draft| draft.kind().is_terminal());
+        let appended = self.write(job, Intent::Report(first), drafts).await?.map_err(refused)?;
+        if ends || appended.job.state.is_terminal() {
+            self.0.leases.end(job);
+        } else {
+            self.0.leases.renew(job);
+        }
+        Ok(appended)
+    }
+
+    /// Asks for a job to be cancelled. One that waits is over at once; of one that runs the worker is told, and the job is
+    /// over when the worker has stopped. To ask again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The problem that the one who asks is to be told: there is no such job, or it has succeeded or failed.
+    pub async fn cancel(&self, job: JobId, reason: Option<&str>) -> Result<Arc<Snapshot>, Problem> {
+        loop {
+            let snapshot = self.0.feed.job(job).await?;
+            let drafts = match snapshot.state {
+                State::Cancelled => return Ok(snapshot),
+                State::Succeeded | State::Failed => return Err(refused(Refusal::JobOver(snapshot.state))),
+                State::Running if snapshot.cancel_requested => return Ok(snapshot),
+                State::Queued => vec![Draft::cancelling(reason), Draft::cancelled(reason)],
+                State::Running => vec![Draft::cancelling(reason)],
+            };
+            match self.write(job, Intent::From(snapshot.state), drafts).await? {
+                Ok(appended) => {
+                    if let Some(stop) = self.0.running.lock().get_mut(&job) {
+                        stop.reason = reason.map(str::to_owned);
+                        stop.token.cancel();
+                    }
+                    return Ok(appended.job);
+                }
+                // It has moved on in between: look again.
+                Err(Refusal::Moved(_) | Refusal::JobOver(_)) => {}
+                Err(refusal) => return Err(refused(refusal)),
+            }
+        }
+    }
+
+    /// Forgets a job that is over.
+    ///
+    /// # Errors
+    ///
+    /// The problem that the one who asks is to be told: there is no such job, or it is not over.
+    pub async fn delete(&self, job: JobId) -> Result<(), Problem> {
+        self.write(job, Intent::Delete, Vec::new()).await?.map(drop).map_err(refused)
+    }
+
+    /// A job as it is.
+    ///
+    /// # Errors
+    ///
+    /// Where it is unknown.
+    pub async fn get(&self, job: JobId) -> Result<Arc<Snapshot>, Problem> {
+        Ok(self.0.feed.job(job).await?)
+    }
+
+    /// Some jobs, the newest first.
+    #[must_use]
+    pub fn list(&self, query: &Query) -> Listing {
+        self.0.log.jobs(query)
+    }
+
+    /// What is allowed here.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// A job as JSON, as clients are shown it. Made at most once for each change of the job.
+    #[must_use]
+    pub fn snapshot_json(&self, job: &Snapshot) -> Bytes {
+        job.json(|| self.links().json(&job.kind, job.id))
+    }
+
+    /// A page of events as JSON, as clients that poll are shown it.
+    #[must_use]
+    pub fn page_json(&self, page: &Page) -> Vec<u8> {
+        let events = page.events().map(|entry| entry.event.json().len() + 1).sum::<usize>();
+        let job = self.snapshot_json(&page.job);
+        let mut out = Vec::with_capacity(job.len() + events + 160);
+        out.extend_from_slice(br#"{"job":"#);
+        out.extend_from_slice(&job);
+        out.extend_from_slice(br#","events":["#);
+        for (nth, entry) in page.events().enumerate() {
+            if nth > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(entry.event.json());
+        }
+        let gap = page.gap.as_ref().map_or_else(
+            || "null".to_owned(),
+            |gap| format!(r#"{{"requested":{},"resumed_at":{}}}"#, gap.requested, gap.resumed_at),
+        );
+        let (more, done) = (page.more == More::Now, page.more == More::Never);
+        let tail = format!(r#"],"cursor":"{}","more":{more},"done":{done},"gap":{gap}}}"#, page.cursor);
+        out.extend_from_slice(tail.as_bytes());
+        out
+    }
+
+    /// The data of a gap as JSON on one line: with the `job` that a reader of one job follows, or with the `jobs` that
+    /// it concerns.
+    #[must_use]
+    pub fn gap_json(&self, gap: &Gap, scope: GapScope) -> String {
+        let jobs: Vec<_> = gap.jobs.iter().map(|job| self.snapshot_json(job)).collect();
+        let texts: Vec<_> = jobs.iter().map(|json| String::from_utf8_lossy(json)).collect();
+        let jobs = match (scope, texts.first()) {
+            (GapScope::OneJob, Some(job)) => format!(r#""job":{job}"#),
+            _ => format!(r#""jobs":[{}]"#, texts.join(",")),
+        };
+        format!(r#"{{"requested":{},"resumed_at":{},{jobs}}}"#, gap.requested, gap.resumed_at)
+    }
+
+    pub(crate) fn listed_json(&self, job: &Snapshot) -> String {
+        job.render(Detail::Listed, &self.links().json(&job.kind, job.id))
+    }
+
+    pub(crate) fn links(&self) -> &Links {
+        static NONE: OnceLock<Links> = OnceLock::new();
+        self.0.links.get().unwrap_or_else(|| NONE.get_or_init(Links::default))
+    }
+
+    pub(crate) fn set_links(&self, links: Links) {
+        // A host sets them once, while it is built.
+        let _ = self.0.links.set(links);
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    pub(crate) async fn write(
+        &self,
+        job: JobId,
+        intent: Intent,
+        drafts: Vec<Draft>,
+    ) -> Result<Result<Appended, Refusal>, Error> {
+        self.0.log.append(Write { job, intent, drafts, time: self.0.clock.now() }).await
+    }
+}
+
+/// What a reader that is told of a gap follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapScope {
+    /// One job.
+    OneJob,
+    /// Several.
+    ManyJobs,
+}
+
+impl fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jobs").field("log", &self.0.log).field("kinds", &self.0.kinds).finish_non_exhaustive()
+    }
+}
+
+/// What a client is told where a write of its was refused.
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::UnknownJob => ProblemKind::UnknownJob.into(),
+        Refusal::JobOver(state) | Refusal::Moved(state) => {
+            Problem::new(ProblemKind::AlreadyFinished, format!("the job has {}", past(state)))
+        }
+        Refusal::StillRunning => Problem::new(ProblemKind::StillRunning, "a job can be deleted once it is over"),
+        Refusal::StaleAttempt => Problem::new(ProblemKind::AlreadyFinished, "another attempt has taken over"),
+        Refusal::ReportGap(received) => {
+            let detail = format!("{received} events were taken so far: go on with Report-Seq {}", received + 1);
+            Problem::new(ProblemKind::ReportGap, detail).with_number("received", received)
+        }
+        Refusal::Overloaded => Problem::new(ProblemKind::Overloaded, "there are as many jobs as there may be"),
+        Refusal::Malformed => Problem::new(ProblemKind::InvalidInput, "nothing may follow a terminal event"),
+        Refusal::KeyTaken { .. } => ProblemKind::IdempotencyKeyReused.into(),
+    }
+}
+
+fn past(state: State) -> &'static str {
+    match state {
+        State::Queued | State::Running => "moved on",
+        State::Succeeded => "succeeded",
+        State::Failed => "failed",
+        State::Cancelled => "been cancelled",
+    }
+}

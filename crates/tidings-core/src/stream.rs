@@ -1,0 +1,73 @@
+//! A stream of events as a response body.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::{
+    answer::Streaming,
+    feed::ReadError,
+    jobs::{GapScope, Jobs},
+    shutdown::Shutdown,
+};
+
+/// At which silent tick the heartbeat is sent.
+const SILENT_TICKS: u8 = 2;
+
+/// A stream of events as a response body. It ends with what it follows, and at shutdown.
+#[derive(Debug)]
+pub(crate) struct StreamBody {
+    streaming: Streaming,
+    jobs: Jobs,
+    shutdown: Shutdown,
+    /// Ticks since something was sent.
+    silent: u8,
+    ended: bool,
+}
+
+impl StreamBody {
+    pub(crate) fn new(streaming: Streaming, jobs: Jobs, shutdown: Shutdown) -> Self {
+        Self { streaming, jobs, shutdown, silent: 0, ended: false }
+    }
+
+    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let opening = std::mem::take(&mut self.streaming.opening);
+        let Streaming { follow, framing, pulse, .. } = &mut self.streaming;
+        let scope = if follow.scope().as_job().is_some() { GapScope::OneJob } else { GapScope::ManyJobs };
+        match follow.poll_framed(cx, framing, |gap| self.jobs.gap_json(gap, scope)) {
+            Poll::Ready(Some(Ok(bytes))) => {
+                self.silent = 0;
+                let whole = if opening.is_empty() { bytes } else { [opening, bytes].concat().into() };
+                return Poll::Ready(Some(whole));
+            }
+            Poll::Ready(end) => {
+                if let Some(Err(ReadError::Log(error))) = end {
+                    tracing::warn!(%error, "a stream ends early, for its log can't be read");
+                }
+                return self.end(opening);
+            }
+            Poll::Pending if !opening.is_empty() => return Poll::Ready(Some(opening)),
+            Poll::Pending => {}
+        }
+        loop {
+            // Every pulse ticks once when a shutdown begins and once when the jobs are over.
+            if self.shutdown.are_jobs_over() || (self.shutdown.has_begun() && follow.ends_at_shutdown()) {
+                return self.end(opening);
+            }
+            std::task::ready!(pulse.poll_tick(cx));
+            self.silent += 1;
+            if self.silent >= SILENT_TICKS {
+                self.silent = 0;
+                return Poll::Ready(Some(Bytes::from_static(framing.heartbeat)));
+            }
+        }
+    }
+
+    fn end(&mut self, opening: Bytes) -> Poll<Option<Bytes>> {
+        self.ended = true;
+        Poll::Ready(if opening.is_empty() { None } else { Some(opening) })
+    }
+}
