@@ -1,15 +1,20 @@
 //! The config file and the command line.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
 
 use clap::Parser;
 use serde::Deserialize;
+use tidings::Retention;
 
-use crate::connections::Limits;
-use crate::pipeline::{self, Pipeline};
+use crate::{
+    connections::Limits,
+    pipeline::{self, Pipeline},
+    transports::Transports,
+};
 
 /// Runs jobs, and tells whoever waits for them what happens.
 ///
@@ -25,11 +30,6 @@ pub struct Arguments {
     /// The address and port to listen on; port 0 takes a free one. [default: 127.0.0.1:7330]
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
-    /// The broker that events are relayed to and submissions taken from, as amqp://USER:PASSWORD@HOST:PORT/VHOST.
-    /// Other processes see arguments: the variable is the better place for a password
-    #[cfg(feature = "amqp")]
-    #[arg(long, value_name = "URL", env = "TIDINGS_AMQP_URL", hide_env_values = true)]
-    pub amqp_url: Option<Secret>,
 }
 
 /// Everything that can be configured.
@@ -39,11 +39,19 @@ pub struct Arguments {
 pub struct Config {
     /// The address and port to listen on; port 0 takes a free one. 127.0.0.1:7330 by default.
     pub listen: SocketAddr,
-    /// The broker's URL. None by default: then AMQP is not mounted.
-    #[cfg(feature = "amqp")]
-    pub amqp_url: Option<Secret>,
+    /// What `Host` may say besides the listening address, with the port where it is not 80: a request for another one is
+    /// answered with 421. `*` stands for any. None by default.
+    pub hosts: Vec<String>,
+    /// What every link begins with: a path such as `/tidings`, or a whole URL. Nothing by default.
+    pub base: String,
     /// The limits on connections and on the heads of requests.
     pub connections: Limits,
+    /// The limits on bodies and jobs.
+    pub limits: tidings::Limits,
+    /// What is kept of jobs and their events.
+    pub retention: Retention,
+    /// The knobs of the transports, by name.
+    pub transports: Transports,
     /// The pipelines that jobs of kind `pipeline` pick from, by name. `deploy` is there by default.
     #[serde(deserialize_with = "with_shipped")]
     pub pipelines: BTreeMap<String, Pipeline>,
@@ -53,9 +61,12 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7330)),
-            #[cfg(feature = "amqp")]
-            amqp_url: None,
+            hosts: Vec::new(),
+            base: String::new(),
             connections: Limits::default(),
+            limits: tidings::Limits::default(),
+            retention: Retention::default(),
+            transports: Transports::default(),
             pipelines: pipeline::shipped(),
         }
     }
@@ -74,10 +85,6 @@ impl Config {
         };
         if let Some(listen) = arguments.listen {
             config.listen = listen;
-        }
-        #[cfg(feature = "amqp")]
-        if let Some(url) = &arguments.amqp_url {
-            config.amqp_url = Some(url.clone());
         }
         Ok(config)
     }
@@ -114,31 +121,6 @@ fn describe(text: &str, error: &toml::de::Error) -> String {
 #[error("{0}")]
 pub struct Error(String);
 
-/// A text that is never shown: a URL with a password, say.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself, for whoever it is meant for.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -156,37 +138,53 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
-    const EXAMPLE: &str = include_str!("../config.example.toml");
+    /// The example without the sections of transports that are not built.
+    fn example() -> String {
+        let text = include_str!("../config.example.toml").replace("\r\n", "\n");
+        let is_built = |section: &&str| match section.split_once(']') {
+            Some((name, _)) if name.starts_with("[transports.") => parse(&format!("{name}]")).is_ok(),
+            _ => true,
+        };
+        text.split("\n\n").filter(is_built).collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// The keys of a section: whoever does not know one says which there are.
+    fn keys(section: &str) -> Vec<String> {
+        let error = parse(&format!("{section}\nno_such_key = 1")).expect_err("it is unknown");
+        let (_, known) = error.split_once("expected ").unwrap_or_default();
+        known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
 
     #[test]
     fn the_example_says_what_the_defaults_are() {
-        let example = parse(EXAMPLE).expect("the example is valid");
+        let example = parse(&example()).expect("the example is valid");
         assert_eq!(format!("{example:#?}"), format!("{:#?}", Config::default()));
     }
 
     #[test]
     fn the_example_names_every_key() {
-        for section in ["", "[connections]\n", "[[pipelines.a.steps]]\n"] {
-            // Whoever does not know a key says which there are.
-            let error = parse(&format!("{section}no_such_key = 1")).expect_err("it is unknown");
-            let (_, known) = error.split_once("expected ").expect("the known ones are listed");
-            for key in known.split('`').skip(1).step_by(2) {
-                let is_told = EXAMPLE.lines().any(|line| {
-                    let line = line.trim_start_matches(['#', '[', ' ']);
-                    line.strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', ']', '.']))
-                });
-                assert!(is_told, "the example does not name `{key}`");
+        let example = example();
+        let is_named = |key: &String| {
+            let words = |line: &str| line.trim_start_matches("# ").split(['[', ']', '.', ' ']).any(|word| word == key);
+            example.lines().filter(|line| line.contains(" = ") || line.contains('[')).any(words)
+        };
+        let sections = ["", "[connections]", "[limits]", "[retention]", "[[pipelines.a.steps]]"].map(str::to_owned);
+        let transports = keys("[transports]").into_iter().map(|name| format!("[transports.{name}]"));
+        for section in sections.into_iter().chain(transports) {
+            let keys = keys(&section);
+            assert!(!keys.is_empty(), "{section}");
+            for key in keys {
+                assert!(is_named(&key), "the example does not name `{key}` of {section}");
             }
         }
     }
 
     #[test]
     fn what_the_example_comments_out_is_valid_too() {
+        let example = example();
+        let lines = example.lines().map(|line| line.strip_prefix("# ").unwrap_or(line));
         let is_toml = |line: &&str| line.contains(" = ") && !line.contains('`') || line.starts_with('[');
-        let is_built = |line: &&str| cfg!(feature = "amqp") || !line.starts_with("amqp_url");
-        let lines = EXAMPLE.lines().map(|line| line.strip_prefix("# ").unwrap_or(line));
-        let text: Vec<_> = lines.filter(is_toml).filter(is_built).collect();
-        let config = parse(&text.join("\n")).expect("it is valid");
+        let config = parse(&lines.filter(is_toml).collect::<Vec<_>>().join("\n")).expect("it is valid");
         assert!(config.connections.connections.is_some());
         assert!(config.pipelines.contains_key("nightly"));
     }
@@ -215,13 +213,8 @@ mod tests {
 
     #[test]
     fn an_error_does_not_show_the_line_it_is_in() {
-        let error = parse("amqp_url = \"amqp://user:hunter2@host\n").expect_err("the string has no end");
+        let error = parse("base = \"http://user:hunter2@host\n").expect_err("the string has no end");
         assert!(!error.contains("hunter2"), "{error}");
-    }
-
-    #[test]
-    fn a_secret_does_not_show() {
-        assert_eq!(format!("{:?}", Secret::from("hunter2")), "[secret]");
     }
 
     #[test]

@@ -1,4 +1,7 @@
 //! Tidings as a server of its own.
+//!
+//! The program is `tidings-server`; this library holds its parts, so that each can be tested by itself. It runs on Linux:
+//! it finds a job's processes by Linux' own means.
 
 pub mod config;
 pub mod connections;
@@ -6,3 +9,5 @@ mod deploy;
 pub mod pipeline;
 pub mod process;
 mod seconds;
+pub mod service;
+pub mod transports;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{Either, Full};
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
@@ -175,7 +175,7 @@ impl Connection {
 }
 
 /// The body of an answer: the service's, or that of a refusal.
-type Answer<B> = Tracked<Either<Full<Bytes>, B>>;
+type Answer<B> = Tracked<Either<tidings::Body, B>>;
 
 fn set_options(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
     stream.set_nodelay(true)?;

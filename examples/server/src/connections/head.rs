@@ -4,11 +4,8 @@
 //! these, and these are checked first: on the bytes of a connection's first request before hyper sees them, and on every
 //! request once it is parsed.
 
-use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use http::request::Parts;
-use http::{Response, StatusCode};
-use http_body_util::Full;
+use http::{HeaderName, HeaderValue, Response, request::Parts};
+use tidings::{Problem, ProblemKind};
 
 use super::Limits;
 
@@ -25,24 +22,12 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// The answer, as `application/problem+json` (RFC 9457).
-    pub(super) fn response(self) -> Response<Full<Bytes>> {
-        let (status, body) = match self {
-            Self::Target => (
-                StatusCode::URI_TOO_LONG,
-                r#"{"type":"urn:tidings:problem:uri-too-long","title":"URI too long","status":414,"detail":"the request target is longer than this server takes"}"#,
-            ),
-            Self::Headers => (
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                r#"{"type":"urn:tidings:problem:headers-too-large","title":"Headers too large","status":431,"detail":"the header block is longer, or has more fields, than this server takes"}"#,
-            ),
+    pub(super) fn response(self) -> Response<tidings::Body> {
+        let problem = match self {
+            Self::Target => ProblemKind::UriTooLong,
+            Self::Headers => ProblemKind::HeaderFieldsTooLarge,
         };
-        let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        Problem::from(problem).into_response()
     }
 }
 
@@ -53,7 +38,7 @@ pub(super) fn check(head: &Parts, limits: &Limits) -> Result<(), Refusal> {
         return Err(Refusal::Target);
     }
     // Each line of the block: the name, ": ", the value, CR LF.
-    let line = |(name, value): (&http::HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+    let line = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
     let block: usize = head.headers.iter().map(line).sum();
     if head.headers.len() > limits.header_fields || block > limits.header_block_bytes {
         return Err(Refusal::Headers);

@@ -1,6 +1,6 @@
 //! Accepts connections and serves HTTP/1.1 and HTTP/2 on them, within limits.
 //!
-//! Knows nothing of Tidings: what is served is any [`tower_service::Service`].
+//! Knows nothing of jobs: what is served is any [`tower_service::Service`].
 
 mod activity;
 mod connection;

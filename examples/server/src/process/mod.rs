@@ -21,6 +21,10 @@ const GRACE: Duration = Duration::from_secs(5);
 /// killed leaves anybody behind to hold them open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// What the server is told through its environment and commands have no business with: the broker's URL, which may hold a
+/// password.
+const SECRET_VARIABLE: &str = "TIDINGS_AMQP_URL";
+
 /// Starts commands, each under a supervisor of its own.
 #[derive(Clone, Debug)]
 pub struct Launcher {
@@ -60,6 +64,7 @@ impl Launcher {
             .arg(self.grace.as_millis().to_string())
             .args(command)
             .current_dir(folder)
+            .env_remove(SECRET_VARIABLE)
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -84,6 +89,17 @@ pub enum Stream {
     Stdout,
     /// Standard error.
     Stderr,
+}
+
+impl Stream {
+    /// Its name: `stdout` or `stderr`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
 }
 
 /// A command that runs. Dropping it ends the command and all its descendants, as [`Running::stop`] does.
