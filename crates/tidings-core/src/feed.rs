@@ -329,7 +329,12 @@ impl Follow {
         loop {
             if self.events.is_empty() && self.gap.is_none() && matches!(self.next, Next::Look) {
                 self.seen = self.subscription.version();
-                match self.subscription.recent(self.cursor.number(), framing) {
+                // The tail counts by job, as the cursor does only where it is about one.
+                let held = match self.scope.as_job() {
+                    Some(_) => self.subscription.recent(self.cursor.number(), framing),
+                    None => Held::Elsewhere,
+                };
+                match held {
                     Held::Slice(slice) => {
                         self.cursor = slice.cursor;
                         self.next = if slice.terminal { Next::End } else { Next::Look };
