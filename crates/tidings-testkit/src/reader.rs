@@ -32,7 +32,7 @@ pub(crate) struct Reader {
     pub(crate) gaps: Vec<(u64, u64)>,
     /// How many exchanges it took by now.
     pub(crate) exchanges: usize,
-    /// When its last exchange ended.
+    /// When its last exchange ended or was refused.
     left_at: Instant,
 }
 
@@ -73,7 +73,7 @@ impl Reader {
         self.seq
     }
 
-    /// When its last exchange ended, before the pause that it was asked for.
+    /// When its last exchange ended or was refused, before the pause that it was asked for.
     pub(crate) fn left_at(&self) -> Instant {
         self.left_at
     }
@@ -128,6 +128,7 @@ impl Reader {
     /// As [`step`](Self::step), wherever what it sees leads.
     pub(crate) async fn leap(&mut self) -> Result<Step, Failure> {
         if let Some(refused) = self.connect().await? {
+            self.left_at = Instant::now();
             return Ok(Step::Refused(refused));
         }
         let Some(connection) = &mut self.connection else { return Err(Failure::new("no exchange is open")) };

@@ -1,9 +1,14 @@
 //! Framing is safe: no text in an event, a name or an id can forge a line, a field or a header.
 
-use tidings_core::{Draft, Json, Progress, Retention};
+use serde_json::Value;
+use tidings_core::{Draft, Event, Json, Progress, Retention};
 
-use super::{Subject, order::same_as_log};
-use crate::{failure::Failure, reader::Reader, server::Server};
+use super::Subject;
+use crate::{
+    failure::{Failure, ensure},
+    reader::Reader,
+    server::Server,
+};
 
 /// What has broken out of framings before.
 const HOSTILE: &[&str] = &[
@@ -45,8 +50,21 @@ pub(crate) async fn frames_hostile_text(adapter: &Subject) -> Result<(), Failure
     let mut late = Reader::new(adapter, &server, job.job());
     live.read_to_end().await?;
     late.read_to_end().await?;
-    same_as_log(&live, &server).await?;
-    same_as_log(&late, &server).await
+    means_the_same(&live, &server).await?;
+    means_the_same(&late, &server).await
+}
+
+/// Whether what a client has seen says what the log says, however it is spelled.
+async fn means_the_same(reader: &Reader, server: &Server) -> Result<(), Failure> {
+    let Some(first) = reader.events.first() else { return Err(Failure::new("no event was told at all")) };
+    let log = server.log(first.job()).await?;
+    for (seen, kept) in reader.events.iter().zip(&log) {
+        let value = |event: &Event| serde_json::from_slice::<Value>(event.json());
+        let same = matches!((value(seen), value(kept)), (Ok(seen), Ok(kept)) if seen == kept);
+        ensure!(same, "{} became {}", String::from_utf8_lossy(kept.json()), String::from_utf8_lossy(seen.json()));
+    }
+    ensure!(reader.events.len() == log.len(), "{} events were told of {}", reader.events.len(), log.len());
+    Ok(())
 }
 
 fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<Json, Failure> {
