@@ -42,7 +42,7 @@ pub(crate) async fn from_every_cursor(adapter: &Subject) -> Result<(), Failure> 
 
 pub(crate) async fn after_every_cut(adapter: &Subject) -> Result<(), Failure> {
     /// Prime, so that the cuts fall on all sorts of places.
-    const STRIDE: usize = 11;
+    const STRIDE: usize = 17;
     let server = Server::start(&**adapter, Retention::default()).await?;
     let job = server.open().await?;
     job.lines(5).await?;

@@ -13,7 +13,7 @@ use crate::{
 const UNDERWAY: usize = 1 << 20;
 
 /// How many events of which size are written: several times as much as may be underway.
-const WRITTEN: (usize, usize) = (4000, 2000);
+const WRITTEN: (usize, usize) = (1500, 2000);
 
 /// How many events the log keeps.
 const KEPT: usize = 100;
