@@ -1,6 +1,33 @@
-//! What developers of this repository run.
+//! What this repository's developers run, as `cargo xtask <command>`. CI runs the same.
 
-fn main() {
-    println!("not yet");
-    std::process::exit(1)
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod broker;
+mod test;
+mod tidy;
+mod workspace;
+
+/// What goes wrong here is told to a person and not acted upon, so a sentence is enough.
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// What the developers of Tidings run.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Command {
+    Test(test::Options),
+    Tidy(tidy::Options),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Command::parse() {
+        Command::Test(options) => test::run(&options),
+        Command::Tidy(options) => tidy::run(&options),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
 }

@@ -297,6 +297,12 @@ impl Follow {
         &self.scope
     }
 
+    /// The place up to which the log has been read. Once there is nothing to hand on, that is all there is in it for this follower.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
     /// Whether there is nothing to hand on, now or ever.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -329,7 +335,12 @@ impl Follow {
         loop {
             if self.events.is_empty() && self.gap.is_none() && matches!(self.next, Next::Look) {
                 self.seen = self.subscription.version();
-                match self.subscription.recent(self.cursor.number(), framing) {
+                // The tail counts by job, as the cursor does only where it is about one.
+                let held = match self.scope.as_job() {
+                    Some(_) => self.subscription.recent(self.cursor.number(), framing),
+                    None => Held::Elsewhere,
+                };
+                match held {
                     Held::Slice(slice) => {
                         self.cursor = slice.cursor;
                         self.next = if slice.terminal { Next::End } else { Next::Look };

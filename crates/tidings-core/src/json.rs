@@ -101,6 +101,14 @@ impl fmt::Display for Json {
     }
 }
 
+impl From<&str> for Json {
+    /// The text as a JSON string.
+    fn from(text: &str) -> Self {
+        // Text can always be written, so this is never the other one.
+        serde_json::to_vec(text).map_or_else(|_| Self::null(), |json| Self(json.into()))
+    }
+}
+
 impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let raw: &RawValue = serde_json::from_slice(&self.0).map_err(serde::ser::Error::custom)?;

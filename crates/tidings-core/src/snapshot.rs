@@ -204,6 +204,13 @@ impl Snapshot {
         Cursor::new(self.seq, self.tag)
     }
 
+    /// How many bytes of it its job has chosen.
+    pub(crate) fn weight(&self) -> usize {
+        let optional = [&self.progress, &self.result, &self.error];
+        let optional = optional.into_iter().flatten().map(|json| json.as_bytes().len());
+        self.input.as_bytes().len() + optional.sum::<usize>()
+    }
+
     /// The snapshot as JSON, made at most once; `links` is the JSON of its `links`, and the same on every call.
     pub(crate) fn json(&self, links: impl FnOnce() -> String) -> Bytes {
         self.rendered.get_or_init(|| self.render(Detail::Full, &links()).into()).clone()

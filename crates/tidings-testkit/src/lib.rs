@@ -8,6 +8,8 @@ mod server;
 mod reader;
 mod scenario;
 mod scenarios;
+#[cfg(feature = "broker")]
+pub mod broker;
 
 pub use self::{
     adapter::{Adapter, Capabilities, Capability, Connection, End, Followed, Refused, Seen},

@@ -38,7 +38,7 @@ pub(super) fn media_type(parts: &Parts) -> Result<MediaType, Problem> {
         _ if types.next().is_some() => refuse("Content-Type is there twice"),
         "application/json" => Ok(MediaType::Json),
         "application/x-ndjson" => Ok(MediaType::NdJson),
-        _ => refuse("bodies are application/json, or reports application/x-ndjson"),
+        _ => refuse("bodies are application/json (curl --json), or for reports application/x-ndjson"),
     }
 }
 

@@ -1,0 +1,200 @@
+//! `cargo xtask test`: everything that has to pass.
+
+use std::process::{Command, ExitCode};
+
+use clap::{Args, ValueEnum};
+use tidings_testkit::broker;
+
+use crate::broker::Install;
+use crate::workspace::{Package, Workspace, cargo};
+use crate::{Result, tidy};
+
+mod features;
+mod runner;
+mod tally;
+
+use features::FeatureSet;
+use runner::Runner;
+
+/// The packages whose features are the transports: each set of them has to work.
+const HOSTS: &[&str] = &["tidings", "tidings-server"];
+/// Marks a test that needs a broker, so that plain `cargo test` names it and leaves it out.
+pub(crate) const NEEDS_A_BROKER: &str = "#[ignore = \"needs a broker: cargo xtask test\"]";
+
+/// Run everything that has to pass: checks, tests, and the features' combinations.
+///
+/// Without PART all parts run, in the order below. Each command is shown as it begins, and its output if it fails;
+/// a failure does not keep the rest from running. The last line is `N passed, N failed, N skipped`: tests, and
+/// among the failed also the other commands that failed. The exit code is 0 only if nothing failed.
+///
+/// Tests that need a broker run against the one that TIDINGS_AMQP_URL names, or else against a private node of the
+/// installed RabbitMQ, which ends with the tests. Where RabbitMQ is missing, root on Debian or Ubuntu gets it
+/// installed.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Leave out the tests that need a broker; they count as skipped.
+    #[arg(long)]
+    no_broker: bool,
+    /// Never install RabbitMQ: the tests that need it fail where it is missing.
+    #[arg(long)]
+    no_install: bool,
+    /// Run these parts only.
+    #[arg(value_name = "PART")]
+    parts: Vec<Part>,
+}
+
+/// In the order in which they run: what is quick to fail first, then so that each finds built what it shares with
+/// others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The code is formatted.
+    Fmt,
+    /// The lists in the repository agree: the same as `cargo xtask tidy`.
+    Tidy,
+    /// No package has a warning, of the compiler or of clippy.
+    Clippy,
+    /// The tests of each package, with all its features.
+    Unit,
+    /// The documentation has no warning, and its examples work.
+    Doc,
+    /// The tests that need a broker, one at a time.
+    Broker,
+    /// The packages with fewer features: the facade and the server in every combination of transports.
+    Matrix,
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    let mut runner = Runner::default();
+    for part in Part::value_variants() {
+        if !options.parts.is_empty() && !options.parts.contains(part) {
+            continue;
+        }
+        let value = part.to_possible_value();
+        let name = value.as_ref().map_or("part", |value| value.get_name());
+        runner.part(name, |runner| match part {
+            Part::Fmt => fmt(runner),
+            Part::Tidy => lists_agree(runner, &workspace),
+            Part::Clippy => clippy(runner, &workspace),
+            Part::Unit => unit(runner, &workspace),
+            Part::Doc => doc(runner, &workspace),
+            Part::Broker => broker_tests(runner, &workspace, options),
+            Part::Matrix => matrix(runner, &workspace),
+        });
+    }
+    let passed = runner.summary();
+    println!("{}", runner.tally);
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn fmt(runner: &mut Runner) {
+    let mut command = cargo();
+    command.args(["fmt", "--all", "--check"]);
+    runner.check(command);
+}
+
+fn lists_agree(runner: &mut Runner, workspace: &Workspace) {
+    match tidy::findings(workspace) {
+        Ok(findings) => findings.iter().for_each(|finding| runner.fail(&finding.to_string())),
+        Err(error) => runner.fail(&error.to_string()),
+    }
+}
+
+fn clippy(runner: &mut Runner, workspace: &Workspace) {
+    for package in &workspace.packages {
+        runner.check(clippy_command(package, &everything(package)));
+    }
+}
+
+/// One package at a time: in a build of the whole workspace the features that one package asks of a dependency are
+/// there for all, and hide that another has not asked.
+fn unit(runner: &mut Runner, workspace: &Workspace) {
+    for package in &workspace.packages {
+        runner.test(&package.name, unit_command(package, &everything(package)));
+    }
+}
+
+fn doc(runner: &mut Runner, workspace: &Workspace) {
+    let is_library = |package: &&Package| workspace.files.contains_key(&package.path("src/lib.rs"));
+    for package in workspace.packages.iter().filter(is_library) {
+        let all = everything(package);
+        let mut pages = package_command("doc", package, &all);
+        pages.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings");
+        runner.check(pages);
+        let mut examples = package_command("test", package, &all);
+        examples.arg("--doc");
+        runner.test(&package.name, examples);
+    }
+}
+
+fn broker_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
+    if options.no_broker {
+        println!("   left out (--no-broker)");
+        return;
+    }
+    let install = if options.no_install { Install::Forbidden } else { Install::Allowed };
+    let broker = match crate::broker::obtain(install) {
+        Ok(broker) => broker,
+        Err(error) => return runner.fail(&format!("{error}. Or leave these tests out: --no-broker")),
+    };
+    let needs_one =
+        |package: &&Package| workspace.rust_files(&package.folder).any(|(_, text)| text.contains(NEEDS_A_BROKER));
+    for package in workspace.packages.iter().filter(needs_one) {
+        let mut command = unit_command(package, &everything(package));
+        command.env(broker::URL_VARIABLE, broker.url());
+        // Nodes take memory and time to start, and a fault that one test makes must not fail another.
+        command.args(["--", "--ignored", "--test-threads=1"]);
+        runner.test(&package.name, command);
+    }
+}
+
+/// Every package with none and each of its features alone; the hosts moreover with each combination, and they are
+/// built and tested with none and each alone. What runs with all features is the other parts' work, but for the
+/// build.
+///
+/// Clippy stands for `cargo check --all-targets` here: it does all that `check` does, and gives its warnings.
+fn matrix(runner: &mut Runner, workspace: &Workspace) {
+    for package in &workspace.packages {
+        let is_host = HOSTS.contains(&package.name.as_str());
+        let sets = if is_host { FeatureSet::combinations(package) } else { FeatureSet::none_and_each(package) };
+        for set in sets {
+            runner.check(clippy_command(package, &set));
+            if is_host && set.is_none_or_one() {
+                // Without what the tests depend on, which may hide that the package asks too little of a dependency.
+                runner.check(package_command("build", package, &set));
+                let mut tests = package_command("test", package, &set);
+                tests.arg("--no-fail-fast");
+                runner.test(&package.name, tests);
+            }
+        }
+        if is_host {
+            runner.check(package_command("build", package, &everything(package)));
+        }
+    }
+}
+
+fn clippy_command(package: &Package, features: &FeatureSet) -> Command {
+    let mut command = package_command("clippy", package, features);
+    // Not through RUSTFLAGS: other flags there would build every dependency anew. And without --no-deps: a crate
+    // that was checked as a dependency without lints would be taken for checked when its own turn comes.
+    command.args(["--all-targets", "--", "-D", "warnings"]);
+    command
+}
+
+fn unit_command(package: &Package, features: &FeatureSet) -> Command {
+    let mut command = package_command("test", package, features);
+    // All but the documentation's examples. One binary that fails does not hide what the next one shows.
+    command.args(["--no-fail-fast", "--tests", "--examples"]);
+    command
+}
+
+fn package_command(subcommand: &str, package: &Package, features: &FeatureSet) -> Command {
+    let mut command = cargo();
+    command.args([subcommand, "--package", &package.name]).args(features.arguments());
+    command
+}
+
+/// All that a package has to offer.
+fn everything(package: &Package) -> FeatureSet {
+    if HOSTS.contains(&package.name.as_str()) { FeatureSet::full() } else { FeatureSet::All }
+}

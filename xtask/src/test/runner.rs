@@ -1,0 +1,173 @@
+//! Runs one command after another, and keeps the books.
+
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use super::tally::Tally;
+
+/// Runs the commands of all parts.
+#[derive(Debug, Default)]
+pub(super) struct Runner {
+    pub(super) tally: Tally,
+    /// One entry for each part that has ended.
+    parts: Vec<Part>,
+    /// What has failed in the part that runs: one line each.
+    failures: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Part {
+    name: String,
+    took: Duration,
+    failures: Vec<String>,
+}
+
+impl Runner {
+    /// Runs a part, which calls back for each of its commands, and notes whether any of them failed.
+    pub(super) fn part(&mut self, name: &str, run: impl FnOnce(&mut Self)) {
+        println!("\n== {name}");
+        let started = Instant::now();
+        run(self);
+        let failures = std::mem::take(&mut self.failures);
+        self.parts.push(Part { name: name.to_owned(), took: started.elapsed(), failures });
+    }
+
+    /// Runs a command that is no test. Its output is shown if it fails.
+    pub(super) fn check(&mut self, command: Command) {
+        self.step(command, |_, _| 0);
+    }
+
+    /// Runs `cargo test` for a package.
+    pub(super) fn test(&mut self, package: &str, command: Command) {
+        self.step(command, |tally, printed| tally.add(package, printed).failed);
+    }
+
+    /// Notes a failure that no command has shown.
+    pub(super) fn fail(&mut self, why: &str) {
+        println!("   {why}");
+        self.failures.push(why.to_owned());
+        self.tally.add_failure();
+    }
+
+    /// Prints the seconds of each part, and what has failed in it. Says whether all of them passed.
+    pub(super) fn summary(&self) -> bool {
+        println!("\n== summary");
+        for Part { name, took, failures } in &self.parts {
+            println!("{:>7.1} s  {name}: {}", took.as_secs_f64(), if failures.is_empty() { "ok" } else { "FAILED" });
+            for failure in failures {
+                println!("           {failure}");
+            }
+        }
+        self.parts.iter().all(|part| part.failures.is_empty())
+    }
+
+    /// `failed_tests` adds the output to the tally, and says how many tests failed in it.
+    fn step(&mut self, mut command: Command, failed_tests: impl FnOnce(&mut Tally, &str) -> u64) {
+        let shown = show(&command);
+        print!("   {shown}");
+        // Progress that can't be shown is no reason to stop.
+        let _ = io::stdout().flush();
+        let started = Instant::now();
+        let (status, printed) = match run(&mut command) {
+            Ok(done) => done,
+            Err(error) => {
+                println!();
+                return self.fail(&format!("can't run {shown}: {error}"));
+            }
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        let failed_tests = failed_tests(&mut self.tally, &printed);
+        if status.success() && failed_tests == 0 {
+            println!(" … {seconds:.1} s");
+            return;
+        }
+        println!(" … FAILED ({status}) after {seconds:.1} s:\n{printed}");
+        self.failures.push(shown);
+        if failed_tests == 0 {
+            self.tally.add_failure();
+        }
+    }
+}
+
+/// Runs a command to its end. Gives what it printed, stdout and stderr in one, in the order in which they came.
+fn run(command: &mut Command) -> io::Result<(ExitStatus, String)> {
+    let (mut reader, writer) = io::pipe()?;
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn()?;
+    // The command holds the write ends until they are replaced, and the output would never end.
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut printed = Vec::new();
+    let read = reader.read_to_end(&mut printed);
+    let status = child.wait()?;
+    read?;
+    Ok((status, String::from_utf8_lossy(&printed).into_owned()))
+}
+
+/// A command as one would type it, so that a part of it can be run again by hand.
+fn show(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program());
+    let program = program.file_name().unwrap_or(program.as_os_str());
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn keeps_the_order_of_stdout_and_stderr() {
+        let (status, printed) = run(&mut shell("echo one; echo two >&2; echo three; exit 3")).unwrap();
+        assert_eq!(status.code(), Some(3));
+        assert_eq!(printed, "one\ntwo\nthree\n");
+    }
+
+    #[test]
+    fn one_failed_command_fails_its_part_and_no_other() {
+        let mut runner = Runner::default();
+        runner.part("good", |runner| runner.check(shell("exit 0")));
+        assert!(runner.summary());
+        runner.part("bad", |runner| {
+            runner.check(shell("exit 1"));
+            runner.check(shell("exit 0"));
+        });
+        runner.part("good again", |runner| runner.check(shell("exit 0")));
+        assert!(!runner.summary());
+        assert_eq!(runner.tally.to_string(), "0 passed, 1 failed, 0 skipped");
+        let failures: Vec<_> = runner.parts.iter().map(|part| part.failures.concat()).collect();
+        assert_eq!(failures, ["", "sh -c exit 1", ""]);
+    }
+
+    #[test]
+    fn failed_tests_are_counted_once_and_a_crash_counts_too() {
+        let mut runner = Runner::default();
+        runner.part("tests", |runner| {
+            runner.test("a", shell("echo 'test result: FAILED. 2 passed; 3 failed; 0 ignored'; exit 101"));
+            runner.test("b", shell("echo 'error: could not compile'; exit 101"));
+        });
+        assert_eq!(runner.tally.to_string(), "2 passed, 4 failed, 0 skipped");
+        assert!(!runner.summary());
+    }
+
+    #[test]
+    fn a_command_that_is_not_there_is_a_failure() {
+        let mut runner = Runner::default();
+        runner.part("none", |runner| runner.check(Command::new("/nonexistent/program")));
+        assert!(!runner.summary());
+    }
+
+    #[test]
+    fn shows_a_command_as_one_would_type_it() {
+        let mut command = Command::new("/opt/rust/bin/cargo");
+        command.args(["test", "-p", "tidings"]);
+        assert_eq!(show(&command), "cargo test -p tidings");
+    }
+}
