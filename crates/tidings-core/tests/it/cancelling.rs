@@ -63,7 +63,10 @@ async fn a_function_that_does_not_stop_is_dropped_after_ten_seconds() {
     server.ask(cancel(job, r#"{"reason":"now"}"#)).await;
     assert_eq!(server.over(job).await.state, State::Cancelled);
     assert_eq!(asked.elapsed().as_secs(), 10);
-    assert_eq!(server.events(job).await.last().map(|event| event.data().to_string()).as_deref(), Some(r#"{"reason":"now"}"#));
+    assert_eq!(
+        server.events(job).await.last().map(|event| event.data().to_string()).as_deref(),
+        Some(r#"{"reason":"now"}"#)
+    );
 }
 
 #[tokio::test(start_paused = true)]

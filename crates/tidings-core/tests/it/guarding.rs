@@ -61,9 +61,7 @@ async fn only_its_own_names_are_answered() {
 async fn pages_of_other_sites_may_look_and_not_write() {
     let server = only(&["127.0.0.1:7330", "jobs.example.org"]);
     let submit = async |host: &str, origin: &str| -> Reply {
-        server
-            .ask(Ask::post("/jobs").header("host", host).header("origin", origin).json(r#"{"kind":"echo"}"#))
-            .await
+        server.ask(Ask::post("/jobs").header("host", host).header("origin", origin).json(r#"{"kind":"echo"}"#)).await
     };
     for (host, origin) in [
         ("127.0.0.1:7330", "http://127.0.0.1:7330"),

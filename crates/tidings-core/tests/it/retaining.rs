@@ -48,7 +48,10 @@ async fn of_one_job_the_oldest_events_go_and_the_gap_has_the_fold() {
     let read = page(&server, job, Cursor::START).await;
     let gap = read.gap.as_ref().expect("a gap");
     assert_eq!((gap.requested, gap.resumed_at, gap.jobs[0].seq), (0, 91, 90));
-    assert_eq!(gap.jobs[0].progress.as_ref().map(|json| json.as_str()), read.job.progress.as_ref().map(|json| json.as_str()));
+    assert_eq!(
+        gap.jobs[0].progress.as_ref().map(|json| json.as_str()),
+        read.job.progress.as_ref().map(|json| json.as_str())
+    );
     assert_eq!(read.events().map(|entry| entry.event.seq()).collect::<Vec<_>>(), (91..=100).collect::<Vec<_>>());
     assert_eq!((read.cursor, read.more), (read.job.cursor(), More::Later));
     assert_eq!(page(&server, job, before).await.gap.map(|gap| (gap.requested, gap.resumed_at)), Some((3, 91)));
@@ -113,10 +116,7 @@ async fn after_its_end_a_job_is_kept_for_an_hour() {
 async fn of_too_many_jobs_those_that_ended_first_go_first() {
     let server = start(|retention| retention.jobs = 3);
     let jobs = [open(&server).await, open(&server).await, open(&server).await];
-    server
-        .ask(Ask::post("/jobs").json(r#"{"kind":"outside","worker":"external"}"#))
-        .await
-        .is(ProblemKind::Overloaded);
+    server.ask(Ask::post("/jobs").json(r#"{"kind":"outside","worker":"external"}"#)).await.is(ProblemKind::Overloaded);
     tokio::time::advance(Duration::from_millis(5)).await;
     finish(&server, jobs[1]).await;
     tokio::time::advance(Duration::from_millis(5)).await;
