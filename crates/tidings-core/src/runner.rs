@@ -1,6 +1,6 @@
 //! Running jobs: whose turn it is, and how each of them ends.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::hash_map::Entry, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, task::JoinError, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -83,7 +83,11 @@ async fn execute(jobs: &Jobs, id: JobId, grace_over: &CancellationToken) {
     let inner = jobs.inner();
     let cancelled = CancellationToken::new();
     // Before the job is seen to run: who cancels it from then on finds the token here.
-    inner.running.lock().insert(id, Stop { token: cancelled.clone(), reason: None });
+    match inner.running.lock().entry(id) {
+        // Submitted while the driver began, it stands in the queue twice.
+        Entry::Occupied(_) => return,
+        Entry::Vacant(place) => place.insert(Stop { token: cancelled.clone(), reason: None }),
+    };
     let attempt = 1;
     match jobs.write(id, Intent::From(State::Queued), vec![Draft::started(attempt)]).await {
         Ok(Ok(appended)) => {

@@ -63,7 +63,10 @@ async fn a_function_that_does_not_stop_is_dropped_after_ten_seconds() {
     server.ask(cancel(job, r#"{"reason":"now"}"#)).await;
     assert_eq!(server.over(job).await.state, State::Cancelled);
     assert_eq!(asked.elapsed().as_secs(), 10);
-    assert_eq!(server.events(job).await.last().map(|event| event.data().to_string()).as_deref(), Some(r#"{"reason":"now"}"#));
+    assert_eq!(
+        server.events(job).await.last().map(|event| event.data().to_string()).as_deref(),
+        Some(r#"{"reason":"now"}"#)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,4 +124,15 @@ async fn only_what_is_over_can_be_deleted() {
     assert_eq!((deleted.status, deleted.body.len()), (StatusCode::NO_CONTENT, 0));
     server.get(&path).await.is(ProblemKind::UnknownJob);
     server.ask(Ask::new(Method::DELETE, &path)).await.is(ProblemKind::UnknownJob);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_came_before_the_driver_can_be_cancelled_too() {
+    // Its driver has not had its turn yet when the job is submitted, and finds it in the log and in the queue.
+    let server = Server::start(|host| host);
+    let job = server.submit("waits").await;
+    server.until(job, State::Running).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    server.ask(cancel(job, "")).await;
+    assert_eq!(server.over(job).await.state, State::Cancelled);
 }
