@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -344,6 +344,14 @@ fn check(kind: &EventType, data: &Json) -> Result<(), String> {
     struct Error {
         error: Json,
     }
+    /// What is read of every ending, where a member that is there twice could not be.
+    #[derive(Deserialize)]
+    struct Outcome {
+        #[serde(rename = "result")]
+        _result: Option<IgnoredAny>,
+        #[serde(rename = "error")]
+        _error: Option<IgnoredAny>,
+    }
     #[derive(Deserialize)]
     struct Described {
         #[serde(rename = "code")]
@@ -368,7 +376,9 @@ fn check(kind: &EventType, data: &Json) -> Result<(), String> {
             Ok(())
         }
         EventType::Log => data.to::<Printed>().map(drop).map_err(|e| e.to_string()),
+        EventType::Succeeded => data.to::<Outcome>().map(drop).map_err(|e| e.to_string()),
         EventType::Failed => {
+            data.to::<Outcome>().map_err(|e| e.to_string())?;
             let error = data.to::<Error>().map_err(|e| e.to_string())?.error;
             if !error.is_object() {
                 return Err("error: an object is expected".to_owned());
@@ -481,6 +491,8 @@ mod tests {
             ("log", r#"{"stream":"stdout"}"#),
             ("log", r#"["stdout","x"]"#),
             ("succeeded", "1"),
+            ("succeeded", r#"{"result":1,"result":2}"#),
+            ("failed", r#"{"error":{"code":"x","message":"y"},"result":1,"result":2}"#),
             ("failed", r#"{"error":"x"}"#),
             ("failed", r#"{"error":["x","y"]}"#),
             ("cancelled", r#"{"reason":1}"#),
