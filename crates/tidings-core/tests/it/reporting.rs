@@ -38,18 +38,12 @@ async fn reports_are_numbered_and_answered_with_their_place() {
     let one = server.report(&job, r#"{"type":"progress","data":{"done":1.50}}"#).await;
     assert_eq!(one.status, StatusCode::OK);
     let cursor = server.job(job.0).await.cursor().to_string();
-    assert_eq!(
-        one.json(),
-        serde_json::json!({"seq": 3, "cursor": cursor, "received": 1, "cancel_requested": false})
-    );
+    assert_eq!(one.json(), serde_json::json!({"seq": 3, "cursor": cursor, "received": 1, "cancel_requested": false}));
     let two = server.report(&job, &format!(r#"[{LOG}, {{"type":"build.cached","data":[1]}}]"#)).await;
     assert_eq!((&two.json()["seq"], &two.json()["received"]), (&5.into(), &3.into()));
     server.report(&job, r#"{"type":"succeeded","data":{"result":{"ok":true}}}"#).await;
     assert_eq!(server.job(job.0).await.result.as_ref().map(|json| json.as_str()), Some(r#"{"ok":true}"#));
-    assert_eq!(
-        server.types(job.0).await,
-        ["queued", "started", "progress", "log", "build.cached", "succeeded"]
-    );
+    assert_eq!(server.types(job.0).await, ["queued", "started", "progress", "log", "build.cached", "succeeded"]);
     server.report(&job, LOG).await.is(ProblemKind::AlreadyFinished);
 }
 
@@ -91,9 +85,15 @@ async fn an_array_goes_in_whole_or_not_at_all() {
         (r#"["log",{"line":"x"}]"#, ProblemKind::InvalidInput),
         (r#"{"type":"log","data":{"line":"x"},"seq":1}"#, ProblemKind::InvalidInput),
         (r#"{"type":"succeeded"},{"type":"log","data":{"line":"x"}}"#, ProblemKind::InvalidInput),
-        (r#"{"type":"succeeded"},{"type":"failed","data":{"error":{"code":"x","message":"y"}}}"#, ProblemKind::InvalidInput),
+        (
+            r#"{"type":"succeeded"},{"type":"failed","data":{"error":{"code":"x","message":"y"}}}"#,
+            ProblemKind::InvalidInput,
+        ),
         (r#"{"type":"succeeded","data":{"result":1,"result":2}}"#, ProblemKind::InvalidInput),
-        (r#"{"type":"failed","data":{"error":{"code":"x","message":"y"},"result":1,"result":2}}"#, ProblemKind::InvalidInput),
+        (
+            r#"{"type":"failed","data":{"error":{"code":"x","message":"y"},"result":1,"result":2}}"#,
+            ProblemKind::InvalidInput,
+        ),
         (large.as_str(), ProblemKind::PayloadTooLarge),
         ("{", ProblemKind::MalformedJson),
     ] {
