@@ -48,7 +48,10 @@ async fn of_one_job_the_oldest_events_go_and_the_gap_has_the_fold() {
     let read = page(&server, job, Cursor::START).await;
     let gap = read.gap.as_ref().expect("a gap");
     assert_eq!((gap.requested, gap.resumed_at, gap.jobs[0].seq), (0, 91, 90));
-    assert_eq!(gap.jobs[0].progress.as_ref().map(|json| json.as_str()), read.job.progress.as_ref().map(|json| json.as_str()));
+    assert_eq!(
+        gap.jobs[0].progress.as_ref().map(|json| json.as_str()),
+        read.job.progress.as_ref().map(|json| json.as_str())
+    );
     assert_eq!(read.events().map(|entry| entry.event.seq()).collect::<Vec<_>>(), (91..=100).collect::<Vec<_>>());
     assert_eq!((read.cursor, read.more), (read.job.cursor(), More::Later));
     assert_eq!(page(&server, job, before).await.gap.map(|gap| (gap.requested, gap.resumed_at)), Some((3, 91)));
@@ -97,6 +100,22 @@ async fn of_all_jobs_those_that_are_over_lose_theirs_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_the_jobs_themselves_weigh_those_that_ended_first_go_first() {
+    let server = start(|retention| retention.bytes = 100_000);
+    let mut ended = Vec::new();
+    for _ in 0..8 {
+        let job = open(&server).await;
+        let end = vec![Draft::succeeded(&Json::from_value(&"x".repeat(20_000)).expect("JSON"))];
+        server.host.jobs().report(job, None, end).await.expect("it is taken");
+        tokio::time::advance(Duration::from_millis(5)).await;
+        ended.push(job);
+    }
+    let known: Vec<_> = ended.iter().map(|job| server.host.feed().known(*job).is_some()).collect();
+    assert_eq!(known.iter().filter(|known| **known).count(), 4, "{known:?}");
+    assert!(known.is_sorted(), "{known:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_its_end_a_job_is_kept_for_an_hour() {
     let server = start(|_| {});
     let (ended, running) = (open(&server).await, open(&server).await);
@@ -113,10 +132,7 @@ async fn after_its_end_a_job_is_kept_for_an_hour() {
 async fn of_too_many_jobs_those_that_ended_first_go_first() {
     let server = start(|retention| retention.jobs = 3);
     let jobs = [open(&server).await, open(&server).await, open(&server).await];
-    server
-        .ask(Ask::post("/jobs").json(r#"{"kind":"outside","worker":"external"}"#))
-        .await
-        .is(ProblemKind::Overloaded);
+    server.ask(Ask::post("/jobs").json(r#"{"kind":"outside","worker":"external"}"#)).await.is(ProblemKind::Overloaded);
     tokio::time::advance(Duration::from_millis(5)).await;
     finish(&server, jobs[1]).await;
     tokio::time::advance(Duration::from_millis(5)).await;
