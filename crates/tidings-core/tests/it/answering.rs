@@ -2,7 +2,8 @@
 
 use http::{Method, Request, StatusCode, header};
 use tidings_core::{
-    Answer, Answering, Body, Context, Endpoint, Error, Limit, Mount, Notifier, Problem, ProblemKind, Reach, State, Target,
+    Answer, Answering, Body, Context, Endpoint, Error, Limit, Mount, Notifier, Problem, ProblemKind, Reach, State,
+    Target,
 };
 
 use crate::support::{Ask, Server};
@@ -119,7 +120,8 @@ async fn another_method_is_told_which_there_are() {
 async fn what_is_nowhere_is_not_found() {
     let server = start();
     let job = server.submit("waits").await;
-    for path in ["/", "/job", "/jobs/x/y/z", "/transports/x", "/events/nothing", "/events/pages/x", "/%6aobs", "//jobs"] {
+    for path in ["/", "/job", "/jobs/x/y/z", "/transports/x", "/events/nothing", "/events/pages/x", "/%6aobs", "//jobs"]
+    {
         server.get(path).await.is(ProblemKind::NotFound);
     }
     for path in [format!("/jobs/{job}/nothing"), format!("/jobs/{job}/"), format!("/jobs/{job}/pages/")] {
@@ -201,7 +203,10 @@ async fn bodies_are_looked_at_in_their_order() {
     let path = format!("/jobs/{}/events", job.0);
     server.ask(Ask::post(&path).header("content-type", "text/plain")).await.is(ProblemKind::Unauthorized);
     let wrong_type = Ask::post(&path).header("tidings-report-token", &job.1).header("content-type", "text/plain");
-    server.ask(wrong_type.header("report-seq", "x").body(large.clone().into())).await.is(ProblemKind::UnsupportedMediaType);
+    server
+        .ask(wrong_type.header("report-seq", "x").body(large.clone().into()))
+        .await
+        .is(ProblemKind::UnsupportedMediaType);
     let too_large = Ask::post(&path).header("tidings-report-token", &job.1).header("report-seq", "x").json(&large);
     server.ask(too_large).await.is(ProblemKind::PayloadTooLarge);
     server.ask(Ask::post(&format!("/jobs/{}/cancel", job.0)).json(&large)).await.is(ProblemKind::PayloadTooLarge);

@@ -113,10 +113,12 @@ async fn the_records_alone_bring_everything_back() {
     for record in records {
         folded.apply(record).expect("the records fit one another");
     }
-    let (before, after): (Vec<_>, Vec<_>) =
-        (log.jobs(&Query::new(1000)).jobs, folded.newest(None).cloned().collect());
+    let (before, after): (Vec<_>, Vec<_>) = (log.jobs(&Query::new(1000)).jobs, folded.newest(None).cloned().collect());
     assert_eq!(before.len(), 8);
-    assert_eq!(before.iter().map(|job| said(job)).collect::<Vec<_>>(), after.iter().map(|job| said(job)).collect::<Vec<_>>());
+    assert_eq!(
+        before.iter().map(|job| said(job)).collect::<Vec<_>>(),
+        after.iter().map(|job| said(job)).collect::<Vec<_>>()
+    );
     for job in &before {
         let reporter = |found: Option<(Reporter, u64)>| found.map(|(who, received)| (who.token, who.lease, received));
         assert_eq!(reporter(log.reporter(job.id)), reporter(folded.reporter(job.id)));

@@ -70,7 +70,8 @@ async fn a_list_may_be_of_one_state_or_kind() {
     ] {
         assert_eq!(ids(&server.get(&format!("/jobs?{query}")).await.json()), jobs, "{query}");
     }
-    for query in ["state=over", "state=", "kind=A", "kind=a&kind=a", "limit=0", "limit=x", "limit=", "page=x", "page="] {
+    for query in ["state=over", "state=", "kind=A", "kind=a&kind=a", "limit=0", "limit=x", "limit=", "page=x", "page="]
+    {
         server.get(&format!("/jobs?{query}")).await.is(ProblemKind::InvalidRequest);
     }
 }

@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tidings_core::{
-    JobContext, JobError, Json, Limits, MemoryLog, ProblemKind, Progress, Retention, State, Worker,
-};
+use tidings_core::{JobContext, JobError, Json, Limits, MemoryLog, ProblemKind, Progress, Retention, State, Worker};
 use tokio::time::Instant;
 
 use crate::support::{Ask, Server, kind};
@@ -99,8 +97,7 @@ async fn no_more_wait_than_may() {
     limits.running = 1;
     let mut retention = Retention::default();
     retention.waiting = 2;
-    let server =
-        Server::start(|host| host.with_limits(limits).with_log(Arc::new(MemoryLog::new(retention))));
+    let server = Server::start(|host| host.with_limits(limits).with_log(Arc::new(MemoryLog::new(retention))));
     let first = server.submit("waits").await;
     server.until(first, State::Running).await;
     let (_, third) = (server.submit("waits").await, server.submit("waits").await);

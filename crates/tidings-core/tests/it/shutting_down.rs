@@ -36,8 +36,7 @@ async fn what_is_not_over_then_fails() {
     let mut limits = Limits::default();
     limits.running = 1;
     let mut server = Server::start(|host| host.with_limits(limits));
-    let (runs, waits, outside) =
-        (server.submit("waits").await, server.submit("waits").await, server.open().await);
+    let (runs, waits, outside) = (server.submit("waits").await, server.submit("waits").await, server.open().await);
     server.until(runs, State::Running).await;
     let begun = Instant::now();
     server.stop.cancel();
@@ -46,7 +45,10 @@ async fn what_is_not_over_then_fails() {
     for job in [runs, waits] {
         let job = server.job(job).await;
         assert_eq!(job.state, State::Failed);
-        assert!(job.error.as_ref().is_some_and(|error| error.as_str().contains(r#""code":"shutting-down""#)), "{job:?}");
+        assert!(
+            job.error.as_ref().is_some_and(|error| error.as_str().contains(r#""code":"shutting-down""#)),
+            "{job:?}"
+        );
     }
     assert_eq!(server.types(waits).await, ["queued", "failed"]);
     // Its program is outside, and may report to who comes after.

@@ -21,7 +21,10 @@ async fn a_submission_is_accepted_with_all_that_a_client_needs() {
     assert_eq!((reply.header("retry-after"), reply.header("cache-control")), (Some("1"), Some("no-store")));
     assert!(String::from_utf8_lossy(&reply.body).contains(r#""input":{"b":1.50,"a":[]}"#), "{reply:?}");
     let over = server.over(job).await;
-    assert_eq!((over.state, over.result.as_ref().map(|json| json.as_str())), (State::Succeeded, Some(r#"{"b":1.50,"a":[]}"#)));
+    assert_eq!(
+        (over.state, over.result.as_ref().map(|json| json.as_str())),
+        (State::Succeeded, Some(r#"{"b":1.50,"a":[]}"#))
+    );
     assert_eq!(server.types(job).await, ["queued", "started", "succeeded"]);
 }
 

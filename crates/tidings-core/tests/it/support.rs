@@ -7,8 +7,8 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body::Body as _;
 use serde_json::Value;
 use tidings_core::{
-    Body, Clock, Cursor, Event, Host, HostBuilder, JobContext, JobError, JobId, Json, Limit, More, ProblemKind, Snapshot,
-    State,
+    Body, Clock, Cursor, Event, Host, HostBuilder, JobContext, JobError, JobId, Json, Limit, More, ProblemKind,
+    Snapshot, State,
 };
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -66,8 +66,10 @@ impl Server {
     }
 
     pub(crate) async fn report(&self, (job, token): &(JobId, String), events: &str) -> Reply {
-        self.ask(Ask::post(&format!("/jobs/{job}/events")).header("authorization", &format!("Bearer {token}")).json(events))
-            .await
+        self.ask(
+            Ask::post(&format!("/jobs/{job}/events")).header("authorization", &format!("Bearer {token}")).json(events),
+        )
+        .await
     }
 
     pub(crate) async fn job(&self, job: JobId) -> std::sync::Arc<Snapshot> {
