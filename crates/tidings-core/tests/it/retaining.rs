@@ -100,6 +100,22 @@ async fn of_all_jobs_those_that_are_over_lose_theirs_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_the_jobs_themselves_weigh_those_that_ended_first_go_first() {
+    let server = start(|retention| retention.bytes = 100_000);
+    let mut ended = Vec::new();
+    for _ in 0..8 {
+        let job = open(&server).await;
+        let end = vec![Draft::succeeded(&Json::from_value(&"x".repeat(20_000)).expect("JSON"))];
+        server.host.jobs().report(job, None, end).await.expect("it is taken");
+        tokio::time::advance(Duration::from_millis(5)).await;
+        ended.push(job);
+    }
+    let known: Vec<_> = ended.iter().map(|job| server.host.feed().known(*job).is_some()).collect();
+    assert_eq!(known.iter().filter(|known| **known).count(), 4, "{known:?}");
+    assert!(known.is_sorted(), "{known:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_its_end_a_job_is_kept_for_an_hour() {
     let server = start(|_| {});
     let (ended, running) = (open(&server).await, open(&server).await);
