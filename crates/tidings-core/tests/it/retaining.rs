@@ -175,3 +175,33 @@ async fn over_several_jobs_a_gap_names_those_that_it_concerns() {
     let mut follow = server.host.feed().follow(Scope::jobs([calm]), Cursor::START).await.expect("it is followed");
     assert!(matches!(follow.next().await, Some(Ok(Item::Events(events))) if events.len() == 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_of_several_jobs_is_told_of_each_gap_whichever_was_dropped_first() {
+    let server = start(|retention| retention.events_per_job = 10);
+    let (one, other) = (open(&server).await, open(&server).await);
+    let mut follow = server.host.feed().follow(Scope::all(), Cursor::START).await.expect("jobs");
+    let mut gaps = Vec::new();
+    let mut read = async |gaps: &mut Vec<Vec<JobId>>| {
+        while let Some(Some(Ok(item))) = std::future::poll_fn(|cx| match std::pin::pin!(follow.next()).poll(cx) {
+            std::task::Poll::Ready(item) => std::task::Poll::Ready(Some(item)),
+            std::task::Poll::Pending => std::task::Poll::Ready(None),
+        })
+        .await
+        {
+            if let Item::Gap(gap) = item {
+                gaps.push(gap.jobs.iter().map(|job| job.id).collect());
+            }
+        }
+    };
+    read(&mut gaps).await;
+    assert_eq!(gaps, Vec::<Vec<_>>::new());
+    // First those of the job whose events stand later in the log are dropped, and the follower has read on in between.
+    lines(&server, one, 4, 1).await;
+    lines(&server, other, 20, 1).await;
+    read(&mut gaps).await;
+    assert_eq!(gaps, [vec![other]]);
+    lines(&server, one, 30, 1).await;
+    read(&mut gaps).await;
+    assert_eq!(gaps, [vec![other], vec![one]]);
+}
