@@ -57,8 +57,14 @@ fn host(parts: &Parts) -> Result<&str, Problem> {
         _ => named.map(|named| authority.unwrap_or(named)),
     };
     let host = host.ok_or_else(|| invalid("Host is missing"))?;
-    let valid = |text: &str| !text.contains('@') && text.parse::<http::uri::Authority>().is_ok();
-    if valid(host) && named.is_none_or(valid) { Ok(host) } else { Err(invalid("Host is malformed")) }
+    if is_host(host) && named.is_none_or(is_host) { Ok(host) } else { Err(invalid("Host is malformed")) }
+}
+
+/// Whether a text is a host and perhaps a port (RFC 9110, 7.2). An authority may hold more, and `http` takes any text for a port.
+fn is_host(text: &str) -> bool {
+    let Ok(authority) = text.parse::<http::uri::Authority>() else { return false };
+    let port = text.strip_prefix(authority.host()).unwrap_or(":?");
+    port.is_empty() || port.strip_prefix(':').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Whether a request comes from a page of this very site, or from no page at all (RFC 6454, 7).
