@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Ask, Live},
+    client::Ask,
     job::{Job, WAITS, start, wait_for},
     support::Server,
 };
