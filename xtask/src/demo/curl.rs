@@ -1,0 +1,36 @@
+//! What to try with curl.
+
+use tidings_client::{JobId, Uri};
+
+use super::api::SUBMISSION;
+
+/// Lines to paste into another terminal, with the real address and the job that has just been followed.
+pub(super) fn to_try(server: &Uri, job: JobId) -> String {
+    let server = server.to_string();
+    let server = server.trim_end_matches('/');
+    format!(
+        "\
+The server goes on until Ctrl-C. In another terminal:
+
+    # all jobs of this server as they happen; leave it open
+    curl --no-buffer '{server}/events?after=now'
+
+    # one more job: the answer's `links` say how to follow it
+    curl --json '{SUBMISSION}' {server}/jobs
+
+    # the job that you have just seen: as it is now, its events at once, held for news, and as a stream
+    curl {server}/jobs/{job}
+    curl {server}/jobs/{job}/short-poll
+    curl '{server}/jobs/{job}/long-poll?wait=10'
+    curl --no-buffer {server}/jobs/{job}/sse
+
+    # a job that you report yourself: the answer's `report` has the token
+    curl --json '{{\"kind\":\"backup\",\"worker\":\"external\",\"input\":null}}' {server}/jobs
+    curl --json '{{\"type\":\"progress\",\"data\":{{\"done\":1,\"total\":2}}}}' \\
+        --header 'Authorization: Bearer TOKEN' {server}/jobs/ID/events
+
+    # what is mounted
+    curl {server}/transports
+"
+    )
+}
