@@ -77,24 +77,24 @@ mod update;
 
 mod answer;
 mod backoff;
+mod client;
 mod dial;
-mod http;
 mod pages;
 mod parser;
 mod traffic;
 mod url;
 
 pub use self::{
+    client::HttpClient,
     config::{Config, Protocol},
     error::{Error, ErrorKind},
     follower::Follower,
-    http::HttpClient,
     page::Page,
     poll::poll,
     traffic::Traffic,
     update::{Gap, Update},
     url::resolve,
 };
-pub use ::http::Uri;
+pub use http::Uri;
 pub use tidings_core::{Cursor, Event, EventType, JobId, Json};
 pub use tokio_util::sync::CancellationToken;

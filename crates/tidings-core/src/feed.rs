@@ -297,6 +297,12 @@ impl Follow {
         &self.scope
     }
 
+    /// The place up to which the log has been read. Once there is nothing to hand on, that is all there is in it for this follower.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
     /// Whether there is nothing to hand on, now or ever.
     #[must_use]
     pub fn is_over(&self) -> bool {

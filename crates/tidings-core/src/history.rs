@@ -205,6 +205,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
         fn all_that_is_kept_can_be_read(steps in prop::collection::vec((0usize..400, 0usize..400), 1..6), limit in 1usize..600) {
             let all = entries(2400);

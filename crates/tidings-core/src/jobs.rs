@@ -302,6 +302,21 @@ impl Jobs {
         job.json(|| self.links().json(&job.kind, job.id))
     }
 
+    /// A job that was just accepted as JSON, as whoever submitted it is shown it: with what its reporter needs, where it has one.
+    #[must_use]
+    pub fn accepted_json(&self, accepted: &Accepted) -> Bytes {
+        let json = self.snapshot_json(&accepted.job);
+        let Some(report) = &accepted.report else { return json };
+        let (path, seconds) = (self.links().job(accepted.job.id), report.lease.as_secs());
+        let report =
+            format!(r#","report":{{"href":"{path}/events","token":"{}","lease_seconds":{seconds}}}}}"#, report.token);
+        // An object ends with its brace, and the report goes before that.
+        let mut json = json.to_vec();
+        json.pop();
+        json.extend_from_slice(report.as_bytes());
+        json.into()
+    }
+
     /// A page of events as JSON, as clients that poll are shown it.
     #[must_use]
     pub fn page_json(&self, page: &Page) -> Vec<u8> {

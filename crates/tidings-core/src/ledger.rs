@@ -231,7 +231,11 @@ impl Ledger {
         }
         let drafts = write.drafts.get(skip..).unwrap_or_default();
         if drafts.is_empty() {
-            return Ok(Vec::new());
+            // Who repeats what was taken is told so, whatever became of the job; who has nothing to say is told that it is over.
+            return match entry.map(|entry| entry.snapshot.state) {
+                Some(state) if state.is_terminal() && write.drafts.is_empty() => Err(Refusal::JobOver(state)),
+                _ => Ok(Vec::new()),
+            };
         }
         if drafts.iter().rev().skip(1).any(|draft| draft.kind().is_terminal()) {
             return Err(Refusal::Malformed);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use serde::Deserialize;
 
 use crate::{
@@ -90,6 +90,8 @@ struct State {
     dropped_through: u64,
     /// The same of jobs that are no longer known, by kind.
     forgotten: HashMap<Kind, u64>,
+    /// Who has to be woken up once the lock is let go of.
+    wakes: Vec<Wake>,
 }
 
 /// Events of one job that stand in a row in the whole log.
@@ -119,29 +121,31 @@ impl MemoryLog {
         Capacity { jobs, waiting, bytes }
     }
 
-    /// The state without the jobs whose time is over.
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// Works on the state, once the jobs whose time is over are forgotten, and wakes up whom that concerns afterwards, without the
+    /// lock.
+    fn with_state<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.state.lock();
         let (now, keep) = (self.clock.now(), Duration::from_secs(self.retention.ended_seconds));
         while let Some((finished, job)) = state.ledger.longest_ended()
             && now.since(finished) >= keep
         {
-            // Few wait for a job that has long been over, so they may as well be woken up here.
-            state.forget(job, &self.tail).wake();
+            state.forget(job, &self.tail);
         }
         state.ledger.forget_keys(now);
-        state
+        let done = work(&mut state);
+        let wakes = std::mem::take(&mut state.wakes);
+        drop(state);
+        wakes.into_iter().for_each(Wake::wake);
+        done
     }
 
-    fn commit(&self, write: &Write) -> Result<Result<(Appended, Wake), Refusal>, Error> {
-        let mut state = self.state();
-        let state = &mut *state;
+    fn commit(&self, state: &mut State, write: &Write) -> Result<Result<Appended, Refusal>, Error> {
         let mut records = state.ledger.admit(write, state.end.0, &self.capacity());
         // Those that are over make room, but only for a job that would have been taken otherwise.
         while let Err(Refusal::Overloaded) = records
             && let Some(job) = state.ledger.overfull(&self.capacity())
         {
-            state.forget(job, &self.tail).wake();
+            state.forget(job, &self.tail);
             records = state.ledger.admit(write, state.end.0, &self.capacity());
         }
         let records = match records {
@@ -149,31 +153,27 @@ impl MemoryLog {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let before = state.ledger.snapshot(write.job).cloned();
-        let wake = state.store(&records, &self.tail)?;
+        state.store(&records, &self.tail)?;
         let Some(job) = state.ledger.snapshot(write.job).cloned().or(before) else {
             return Ok(Err(Refusal::UnknownJob));
         };
         let received = state.ledger.reporter(write.job).map_or(0, |(_, received)| received);
         state.retain(write.job, &self.retention, &self.tail);
-        Ok(Ok((Appended::new(job, received), wake)))
+        Ok(Ok(Appended::new(job, received)))
     }
 }
 
 #[async_trait]
 impl EventLog for MemoryLog {
     async fn append(&self, write: Write) -> Result<Result<Appended, Refusal>, Error> {
-        Ok(self.commit(&write)?.map(|(appended, wake)| {
-            wake.wake();
-            appended
-        }))
+        self.with_state(|state| self.commit(state, &write))
     }
 
     async fn read(&self, scope: &Scope, after: Cursor, limit: Limit) -> Result<ReadOutcome, Error> {
-        let mut state = self.state();
-        Ok(match scope.as_job() {
+        Ok(self.with_state(|state| match scope.as_job() {
             Some(job) => state.read_job(job, after, limit),
             None => state.read_all(scope, after, limit),
-        })
+        }))
     }
 
     async fn catch_up(&self) -> Result<(), Error> {
@@ -181,23 +181,24 @@ impl EventLog for MemoryLog {
     }
 
     fn job(&self, job: JobId) -> Option<Arc<Snapshot>> {
-        self.state().ledger.snapshot(job).cloned()
+        self.with_state(|state| state.ledger.snapshot(job).cloned())
     }
 
     fn reporter(&self, job: JobId) -> Option<(Reporter, u64)> {
-        self.state().ledger.reporter(job)
+        self.with_state(|state| state.ledger.reporter(job))
     }
 
     fn jobs(&self, query: &Query) -> Listing {
-        let state = self.state();
         let wanted = |job: &&Arc<Snapshot>| {
             query.state.is_none_or(|state| job.state == state)
                 && query.kind.as_ref().is_none_or(|kind| job.kind == *kind)
         };
-        let mut found = state.ledger.newest(query.before).filter(wanted);
-        let jobs: Vec<_> = found.by_ref().take(query.limit).cloned().collect();
-        let next = found.next().and(jobs.last()).map(|job| job.id);
-        Listing::new(jobs, Cursor::new(state.end.0, state.end.1), next)
+        self.with_state(|state| {
+            let mut found = state.ledger.newest(query.before).filter(wanted);
+            let jobs: Vec<_> = found.by_ref().take(query.limit).cloned().collect();
+            let next = found.next().and(jobs.last()).map(|job| job.id);
+            Listing::new(jobs, Cursor::new(state.end.0, state.end.1), next)
+        })
     }
 
     fn tail(&self) -> &Arc<Tail> {
@@ -206,11 +207,11 @@ impl EventLog for MemoryLog {
 }
 
 impl State {
-    fn store(&mut self, records: &[Record], tail: &Tail) -> Result<Wake, Error> {
+    fn store(&mut self, records: &[Record], tail: &Tail) -> Result<(), Error> {
         let mut entries = Vec::with_capacity(records.len());
         for record in records {
             match record {
-                Record::Deleted(job) => return Ok(self.forget(*job, tail)),
+                Record::Deleted(job) => self.forget(*job, tail),
                 Record::Event { position, event, .. } => {
                     entries.push(Entry { position: *position, event: event.clone() })
                 }
@@ -219,7 +220,7 @@ impl State {
                 .apply(record)
                 .map_err(|e| Error::new(ErrorKind::Damaged, "a write was admitted wrongly").with_source(e))?;
         }
-        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(Wake::default()) };
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
         let job = first.event.job();
         self.end = (last.position, last.event.tag());
         let history = self.histories.entry(job).or_default();
@@ -227,11 +228,12 @@ impl State {
         entries.iter().cloned().for_each(|entry| history.push(entry));
         self.bytes += history.bytes() - before;
         self.index_run(first, entries.len() as u64);
-        let Some(snapshot) = self.ledger.snapshot(job) else { return Ok(Wake::default()) };
+        let Some(snapshot) = self.ledger.snapshot(job) else { return Ok(()) };
         if let Some(finished) = snapshot.finished_at {
             self.droppable.insert((finished, job));
         }
-        Ok(tail.advance(&snapshot.kind, &entries))
+        self.wakes.push(tail.advance(&snapshot.kind, &entries));
+        Ok(())
     }
 
     fn index_run(&mut self, first: &Entry, len: u64) {
@@ -250,8 +252,8 @@ impl State {
         }
     }
 
-    fn forget(&mut self, job: JobId, tail: &Tail) -> Wake {
-        let Some(snapshot) = self.ledger.snapshot(job) else { return Wake::default() };
+    fn forget(&mut self, job: JobId, tail: &Tail) {
+        let Some(snapshot) = self.ledger.snapshot(job) else { return };
         if let Some(finished) = snapshot.finished_at {
             self.droppable.remove(&(finished, job));
         }
@@ -266,7 +268,7 @@ impl State {
                 *through = position.max(*through);
             }
         }
-        tail.forget(job)
+        self.wakes.push(tail.forget(job));
     }
 
     /// Drops what is too much, after something was added to `job`.
@@ -281,7 +283,7 @@ impl State {
             if let Some((_, job)) = self.droppable.first().copied() {
                 self.drop_first(job);
             } else if let Some((_, job)) = self.ledger.longest_ended() {
-                self.forget(job, tail).wake();
+                self.forget(job, tail);
             } else if let Some(job) = self.oldest() {
                 self.drop_first(job);
             } else {

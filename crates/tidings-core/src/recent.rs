@@ -278,6 +278,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
         fn readers_get_every_event_once(batches in prop::collection::vec((1u64..20, 0u64..40), 1..20), size in 1usize..9000) {
             let all = entries(batches.iter().map(|(count, _)| count).sum(), &"x".repeat(size));

@@ -2,7 +2,7 @@
 
 use std::{
     error::Error,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     net::SocketAddr,
     process::ExitCode,
     sync::Arc,
@@ -30,7 +30,8 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let colours = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -61,20 +62,23 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let (host, driver) = config.transports.mount(builder).build()?;
 
     let closing = CancellationToken::new();
-    let serving =
-        tokio::spawn(connections::serve(listener, WithHealth::new(host), config.connections, closing.clone()));
-    announce(address);
-    driver
-        .run(async {
-            let name = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            };
-            tracing::info!("{name}: no new jobs; those that run have their grace");
-        })
-        .await;
+    let serving = connections::serve(listener, WithHealth::new(host), config.connections, closing.clone());
+    let mut serving_task = None;
+    // Requests are taken once the driver has taken up what the log holds, for it takes every job that waits by then.
+    let signalled = async {
+        serving_task = Some(tokio::spawn(serving));
+        announce(address);
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!("{name}: no new jobs; those that run have their grace");
+    };
+    driver.run(signalled).await;
     closing.cancel();
-    serving.await?;
+    if let Some(serving) = serving_task {
+        serving.await?;
+    }
     tracing::info!("ended");
     Ok(())
 }

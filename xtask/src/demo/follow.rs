@@ -45,8 +45,8 @@ pub(super) struct Watcher {
 }
 
 enum Source {
-    Http { follower: Follower, client: HttpClient },
-    Queue { subscription: Subscription, job: JobId },
+    Http { follower: Follower, client: Box<HttpClient> },
+    Queue { subscription: Box<Subscription>, job: JobId },
 }
 
 /// An error that can go from one thread to another.
@@ -73,12 +73,12 @@ impl Watcher {
             }
         };
         let follower = follow(&client, url, None);
-        Ok(Self { transport: transport.to_owned(), source: Source::Http { follower, client } })
+        Ok(Self { transport: transport.to_owned(), source: Source::Http { follower, client: Box::new(client) } })
     }
 
     /// Follows over a queue.
     pub(super) fn of_queue(subscription: Subscription, job: JobId) -> Self {
-        Self { transport: AMQP.to_owned(), source: Source::Queue { subscription, job } }
+        Self { transport: AMQP.to_owned(), source: Source::Queue { subscription: Box::new(subscription), job } }
     }
 
     pub(super) fn transport(&self) -> &str {

@@ -1,6 +1,6 @@
 //! Following jobs over a queue.
 
-use std::{fmt, time::Duration};
+use std::{fmt, pin::Pin};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -38,8 +38,8 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue that lasts: it holds what is published while nobody reads, and what was handed out and not acknowledged.
-    /// Give it to one consumer at a time; two would share a job's events between them. (A quorum queue.)
+    /// A queue that lasts: it holds what is published while nobody reads, and what was handed out and not acknowledged. Of
+    /// several consumers one reads, and when that is gone another takes over. (A quorum queue with a single active consumer.)
     #[must_use]
     pub fn durable(name: impl Into<String>) -> Self {
         Self { name: name.into(), binding_keys: Vec::new() }
@@ -66,19 +66,27 @@ impl Queue {
 /// Reads updates of jobs from a queue, of each job every one once and in order.
 ///
 /// It remembers one number a job and drops what is not the next of its job, so the repeats of a broker or server that crashed
-/// don't show. The first of a job is `seq` 1 unless [`know`](Self::know) says otherwise.
+/// don't show. The first of a job is `seq` 1 unless [`know`](Self::know) says otherwise: so a program that goes on with a
+/// durable queue after a restart must say, before it reads, how far it was in the jobs that were not over.
 ///
 /// Over a durable queue it connects again by itself after its connection broke, with growing, random pauses. With a temporary
 /// queue that is an error: what was published meanwhile is lost, so open another, and read what is missing over HTTP.
 pub struct Consumer {
     broker: Broker,
     queue: Queue,
-    link: Option<Link>,
+    state: State,
     places: Places,
     /// A delivery that was dropped without an answer. It is handed back before anything else.
     unanswered: Option<(Acker, JobId)>,
-    pause: Duration,
     backoff: Backoff,
+}
+
+enum State {
+    Reading(Box<Link>),
+    /// Kept here and not in the future that `next` returns, so that dropping that does not begin anew.
+    Connecting(Pin<Box<dyn Future<Output = Result<Link, Error>> + Send>>),
+    /// It has failed for good.
+    Gone,
 }
 
 struct Link {
@@ -107,17 +115,15 @@ impl Consumer {
     ///
     /// Where the broker is away or refuses.
     pub async fn open(broker: &Broker, queue: Queue) -> Result<Self, Error> {
-        let mut consumer = Self {
-            backoff: Backoff::new(broker.config()),
+        let link = Link::open(broker, &queue).await?;
+        Ok(Self {
             broker: broker.clone(),
             queue,
-            link: None,
+            state: State::Reading(Box::new(link)),
             places: Places::default(),
             unanswered: None,
-            pause: Duration::ZERO,
-        };
-        consumer.link = Some(consumer.connect().await?);
-        Ok(consumer)
+            backoff: Backoff::new(broker.config()),
+        })
     }
 
     /// Says that this job is known up to `seq`, from wherever: what the queue holds of it up to there is dropped.
@@ -135,12 +141,12 @@ impl Consumer {
     /// # Errors
     ///
     /// [`ErrorKind::Malformed`] for a message that is none of Tidings': it is rejected, and the next call goes on after it.
-    /// All others mean that the queue can't be read: one that is [temporary](Error::is_temporary) comes from a temporary queue
-    /// that is gone, or after failing for longer than configured.
+    /// All others are the end, and the next call errs as well: a temporary queue went with its connection, or the broker has
+    /// been away for longer than configured.
     ///
     /// # Cancellation
     ///
-    /// Safe: no update is lost.
+    /// Safe: no update is lost, and a connection that is being made goes on being made with the next call.
     pub async fn next(&mut self) -> Result<Delivery<'_>, Error> {
         let (update, job, step, acker) = self.next_update().await?;
         Ok(Delivery { consumer: self, update, job, step, acker: Some(acker) })
@@ -154,20 +160,26 @@ impl Consumer {
                     self.places.put_back(job);
                 }
             }
-            let Some(link) = &mut self.link else {
-                self.reconnect().await?;
-                continue;
-            };
-            let message = match link.deliveries.next().await {
-                Some(Ok(message)) => message,
-                Some(Err(error)) => {
-                    self.disconnected(broken(error))?;
+            let message = match &mut self.state {
+                State::Reading(link) => match link.deliveries.next().await {
+                    Some(Ok(message)) => message,
+                    Some(Err(error)) => {
+                        self.disconnected(broken(error))?;
+                        continue;
+                    }
+                    None => {
+                        self.disconnected(Error::new(ErrorKind::Disconnected, "the broker closed the queue"))?;
+                        continue;
+                    }
+                },
+                State::Connecting(connecting) => {
+                    match connecting.await {
+                        Ok(link) => self.connected(link),
+                        Err(error) => self.disconnected(error)?,
+                    }
                     continue;
                 }
-                None => {
-                    self.disconnected(Error::new(ErrorKind::Disconnected, "the broker closed the queue"))?;
-                    continue;
-                }
+                State::Gone => return Err(Error::new(ErrorKind::Disconnected, "the queue was given up")),
             };
             self.backoff.succeeded();
             let acker = message.acker;
@@ -186,74 +198,47 @@ impl Consumer {
         }
     }
 
+    fn connected(&mut self, link: Link) {
+        self.places.reconnected();
+        self.state = State::Reading(Box::new(link));
+    }
+
     fn disconnected(&mut self, error: Error) -> Result<(), Error> {
-        self.link = None;
         self.unanswered = None;
+        self.state = State::Gone;
         if self.queue.is_temporary() {
             return Err(error);
         }
-        self.pause = self.backoff.failed(error)?;
+        // What a broker refuses while it starts it grants a moment later: it has granted the same before.
+        let error = match error.kind() {
+            ErrorKind::Broker => Error::new(ErrorKind::Disconnected, "the broker refuses").with_source(error),
+            _ => error,
+        };
+        let pause = self.backoff.failed(error)?;
+        let (broker, queue) = (self.broker.clone(), self.queue.clone());
+        self.state = State::Connecting(Box::pin(async move {
+            sleep(pause).await;
+            Link::open(&broker, &queue).await
+        }));
         Ok(())
     }
+}
 
-    async fn reconnect(&mut self) -> Result<(), Error> {
-        if self.queue.is_temporary() {
-            return Err(Error::new(ErrorKind::Disconnected, "the temporary queue went with its connection"));
-        }
-        sleep(self.pause).await;
-        self.pause = Duration::ZERO;
-        match self.connect().await {
-            Ok(link) => {
-                self.places.reconnected();
-                self.link = Some(link);
-                Ok(())
-            }
-            Err(error) => self.disconnected(error),
-        }
-    }
-
-    async fn connect(&self) -> Result<Link, Error> {
-        let connection = self.broker.connect().await?;
-        self.broker.counters().add_request();
+impl Link {
+    async fn open(broker: &Broker, queue: &Queue) -> Result<Self, Error> {
+        let connection = broker.connect().await?;
+        broker.counters().add_request();
         let consuming = async {
             let channel = connection.create_channel().await.map_err(broken)?;
-            let name = self.declare(&channel).await?;
-            channel.basic_qos(self.broker.config().prefetch, BasicQosOptions::default()).await.map_err(broken)?;
+            let name = declare(&channel, broker, queue).await?;
+            channel.basic_qos(broker.config().prefetch, BasicQosOptions::default()).await.map_err(broken)?;
             let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
             channel.basic_consume(name, "".into(), options, arguments).await.map_err(broken)
         };
-        match timeout(self.broker.config().answer_timeout, consuming).await {
-            Ok(deliveries) => Ok(Link { deliveries: deliveries?, _connection: connection }),
+        match timeout(broker.config().answer_timeout, consuming).await {
+            Ok(deliveries) => Ok(Self { deliveries: deliveries?, _connection: connection }),
             Err(_) => Err(Error::new(ErrorKind::Timeout, "the broker did not answer in time")),
         }
-    }
-
-    /// Declares the exchange too, as servers do, so that it does not matter who is first.
-    async fn declare(&self, channel: &Channel) -> Result<ShortString, Error> {
-        let exchange = short(self.broker.exchange())?;
-        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        let declared = channel.exchange_declare(exchange.clone(), ExchangeKind::Topic, options, FieldTable::default());
-        declared.await.map_err(broken)?;
-
-        let temporary = self.queue.is_temporary();
-        let options = QueueDeclareOptions {
-            durable: !temporary,
-            exclusive: temporary,
-            auto_delete: temporary,
-            ..QueueDeclareOptions::default()
-        };
-        let mut arguments = FieldTable::default();
-        if !temporary {
-            arguments.insert("x-queue-type".into(), AMQPValue::LongString(LongString::from("quorum")));
-        }
-        let queue = channel.queue_declare(short(&self.queue.name)?, options, arguments).await.map_err(broken)?;
-        let name = queue.name().clone();
-        for key in &self.queue.binding_keys {
-            let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
-            let bound = channel.queue_bind(name.clone(), exchange.clone(), short(key)?, options, arguments);
-            bound.await.map_err(broken)?;
-        }
-        Ok(name)
     }
 }
 
@@ -302,6 +287,38 @@ impl Drop for Delivery<'_> {
             self.consumer.unanswered = Some((acker, self.job));
         }
     }
+}
+
+/// Declares the queue with its bindings, and says its name. Declares the exchange too, as servers do, so that it does not
+/// matter who is first.
+async fn declare(channel: &Channel, broker: &Broker, queue: &Queue) -> Result<ShortString, Error> {
+    let exchange = short(broker.exchange())?;
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    let declared = channel.exchange_declare(exchange.clone(), ExchangeKind::Topic, options, FieldTable::default());
+    declared.await.map_err(broken)?;
+
+    let temporary = queue.is_temporary();
+    let options = QueueDeclareOptions {
+        durable: !temporary,
+        exclusive: temporary,
+        auto_delete: temporary,
+        ..QueueDeclareOptions::default()
+    };
+    let mut arguments = FieldTable::default();
+    if !temporary {
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString(LongString::from("quorum")));
+        // Until the broker has taken back what it sent over a connection that is broken or being closed, nobody else is sent
+        // anything. Otherwise the later events of a job would come first, and be dropped.
+        arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+    }
+    let declared = channel.queue_declare(short(&queue.name)?, options, arguments).await.map_err(broken)?;
+    let name = declared.name().clone();
+    for key in &queue.binding_keys {
+        let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+        let bound = channel.queue_bind(name.clone(), exchange.clone(), short(key)?, options, arguments);
+        bound.await.map_err(broken)?;
+    }
+    Ok(name)
 }
 
 async fn put_back(acker: &Acker) {

@@ -9,7 +9,6 @@ use super::{Host, bodies};
 use crate::{
     answer::Body,
     etag,
-    jobs::Report,
     json::Json,
     log::Query,
     names::JobId,
@@ -30,10 +29,7 @@ pub(super) async fn submit(host: &Host, parts: &Parts, body: Body) -> Result<Res
         submission = submission.with_key(key, &body);
     }
     let accepted = host.jobs().submit(submission).await?;
-    let mut response = snapshot(host, StatusCode::ACCEPTED, &accepted.job);
-    if let Some(report) = accepted.report {
-        *response.body_mut() = with_report(host, &accepted.job, &report);
-    }
+    let mut response = json_response(StatusCode::ACCEPTED, host.jobs().accepted_json(&accepted));
     let headers = response.headers_mut();
     let location = HeaderValue::try_from(host.jobs().links().job(accepted.job.id));
     headers.insert(header::LOCATION, location.map_err(|_| Problem::from(ProblemKind::Internal))?);
@@ -57,18 +53,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     } else {
         Err(invalid("an Idempotency-Key is 1 to 255 printable ASCII characters"))
     }
-}
-
-/// The snapshot with what its reporter needs.
-fn with_report(host: &Host, job: &Snapshot, report: &Report) -> Body {
-    let mut json = host.jobs().snapshot_json(job).to_vec();
-    // An object ends with its brace.
-    json.pop();
-    let (path, seconds) = (host.jobs().links().job(job.id), report.lease.as_secs());
-    let report =
-        format!(r#","report":{{"href":"{path}/events","token":"{}","lease_seconds":{seconds}}}}}"#, report.token);
-    json.extend_from_slice(report.as_bytes());
-    Body::from(json)
 }
 
 pub(super) async fn show(host: &Host, parts: &Parts, job: JobId) -> Result<Response<Body>, Problem> {

@@ -103,7 +103,7 @@ async fn lines(host: &Host, mut body: Body, job: JobId, first: Option<u64>) -> R
     // A line holds its event in some more characters than the event is counted with.
     let line_bytes = 2 * event_bytes + 1024;
     let mut lines = Lines { host, job, next: first, number: 0 };
-    let mut last = lines.append(b"").await?;
+    let mut last = None;
     let mut rest = BytesMut::new();
     loop {
         let silent = host.jobs().lease(job).ok_or_else(|| Problem::from(ProblemKind::Unauthorized))?;
@@ -116,18 +116,20 @@ async fn lines(host: &Host, mut body: Body, job: JobId, first: Option<u64>) -> R
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let line: Bytes = rest.split_to(end + 1).freeze();
             lines.number += 1;
-            last = lines.append(line.trim_ascii()).await?;
+            last = Some(lines.append(line.trim_ascii()).await?);
         }
         if rest.len() > line_bytes {
             lines.number += 1;
             return Err(lines.at(bodies::too_large(event_bytes)));
         }
         if ended {
-            if rest.trim_ascii().is_empty() {
-                return Ok(last);
-            }
-            lines.number += 1;
-            return lines.append(rest.trim_ascii()).await;
+            return match last {
+                Some(last) if rest.trim_ascii().is_empty() => Ok(last),
+                _ => {
+                    lines.number += 1;
+                    lines.append(rest.trim_ascii()).await
+                }
+            };
         }
     }
 }

@@ -1,0 +1,125 @@
+//! One connection to the broker, which ends when it is dropped.
+
+use std::{io, net::Shutdown, sync::Arc, time::Duration};
+
+use lapin::{
+    AsyncTcpStream, Channel, Connection, ConnectionProperties, options::ConfirmSelectOptions, tcp::AMQPUriTcpExt as _,
+    uri::AMQPUri,
+};
+use parking_lot::Mutex;
+use socket2::{SockRef, Socket};
+use tracing::{Dispatch, subscriber::DefaultGuard};
+
+use crate::{
+    Config,
+    fault::{Fault, within},
+    url::InvalidUrl,
+};
+
+/// How long a connection may take to be closed in good order.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How the broker is reached. Holds its password, and so has no `Debug`.
+#[derive(Clone)]
+pub(crate) struct Broker {
+    uri: AMQPUri,
+    connect: Duration,
+    /// How long the broker may take to answer anything.
+    pub(crate) answer: Duration,
+}
+
+impl Broker {
+    pub(crate) fn new(config: &Config) -> Result<Self, InvalidUrl> {
+        let mut uri = config.url.parse()?;
+        uri.query.heartbeat.get_or_insert(config.heartbeat_seconds);
+        let seconds = |seconds: u16| Duration::from_secs(seconds.max(1).into());
+        Ok(Self { uri, connect: seconds(config.connect_seconds), answer: seconds(config.answer_seconds) })
+    }
+
+    /// Opens a connection, which the broker shows under this name.
+    pub(crate) async fn connect(&self, name: &'static str) -> Result<Link, Fault> {
+        let line = Line(Arc::new(Mutex::new(State::Waiting)));
+        let (state, limit) = (line.0.clone(), self.connect);
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        let runtime = lapin::runtime::default_runtime()?;
+        let opening = Connection::connector(
+            self.uri.clone(),
+            runtime,
+            async move |uri: AMQPUri, runtime| {
+                SILENCE.with(|_| ());
+                let stream = tokio::time::timeout(limit, uri.connect_async(&runtime)).await;
+                let stream = stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+                if let AsyncTcpStream::Plain(stream) = &stream {
+                    hold(&state, SockRef::from(stream.get_ref()))?;
+                }
+                Ok(stream)
+            },
+            properties,
+        );
+        let connection = within(self.connect, "accept the connection", opening).await?;
+        Ok(Link { connection, answer: self.answer, _line: line })
+    }
+}
+
+/// One connection to the broker. Dropping it cuts it.
+pub(crate) struct Link {
+    connection: Connection,
+    answer: Duration,
+    /// Dropped after the connection, and with it on every path.
+    _line: Line,
+}
+
+impl Link {
+    /// Opens a channel.
+    pub(crate) async fn channel(&self) -> Result<Channel, Fault> {
+        within(self.answer, "open a channel", self.connection.create_channel()).await
+    }
+
+    /// Opens a channel on which the broker confirms what is published.
+    pub(crate) async fn confirming_channel(&self) -> Result<Channel, Fault> {
+        let channel = self.channel().await?;
+        within(self.answer, "confirm", channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        Ok(channel)
+    }
+
+    /// Ends it in good order, if the broker goes along with that.
+    pub(crate) async fn close(self) {
+        let _ = tokio::time::timeout(FAREWELL, self.connection.close(200, "OK".into())).await;
+    }
+}
+
+thread_local! {
+    /// Keeps lapin's own thread, of which each connection has one, from logging: it would show the password where frames are traced, warn of every event that
+    /// nobody has bound a queue for, body included, and tell all over again what becomes a [`Fault`] here.
+    static SILENCE: DefaultGuard = tracing::dispatcher::set_default(&Dispatch::none());
+}
+
+/// The socket beneath a connection, by a second handle. A handshake that a frozen broker never answers has no deadline in lapin: its
+/// thread and its socket would stay for as long as the broker is frozen, for each try.
+struct Line(Arc<Mutex<State>>);
+
+/// Takes the second handle of a socket, unless the connection was given up before the socket was there.
+fn hold(state: &Mutex<State>, socket: SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    let mut state = state.lock();
+    if let State::Cut = *state {
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    }
+    *state = State::Open(socket.try_clone()?);
+    Ok(())
+}
+
+enum State {
+    Waiting,
+    Open(Socket),
+    Cut,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let State::Open(socket) = std::mem::replace(&mut *self.0.lock(), State::Cut) {
+            // Fails where the other side was first, which is as well.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}
