@@ -37,8 +37,7 @@ fn step(name: &str, command: &[&str]) -> Step {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-    use std::path::Path;
+    use std::{collections::BTreeSet, path::Path};
 
     use super::*;
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::Error};
 
 /// The longest time: tokio's timers are safe with it, and it is as good as for ever.
 const YEAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);

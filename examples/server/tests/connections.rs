@@ -1,32 +1,22 @@
 //! Each limit on connections and heads, gone over on a real socket, with a small service of this test's own.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::net::SocketAddr;
-use std::num::NonZeroUsize;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+mod small;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body::{Body, Frame};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tidings_server::connections::{Limits, serve};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tower_service::Service;
+use std::{
+    num::NonZeroUsize,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
-/// Ends a test that hangs; nothing waits for it.
-const HANGS: Duration = Duration::from_secs(60);
+use http::StatusCode;
+use small::{HANGS, Server, answer, get, request, rest, send, wait_for};
+use tidings_server::connections::Limits;
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
+
 const SHORT: Duration = Duration::from_millis(200);
 
 const HELLO: &str = "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -319,214 +309,4 @@ async fn closing_cuts_off_who_does_not_end() {
     timeout(HANGS, server.task).await.expect("the server ends").expect("no panic");
     assert!(begun.elapsed() >= SHORT);
     assert_eq!(rest(&mut busy).await, "");
-}
-
-// ---- The server and its service ------------------------------------------------------------
-
-struct Server {
-    address: SocketAddr,
-    app: App,
-    closing: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Server {
-    async fn start(limits: Limits) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("it is bound");
-        let app = App::default();
-        let closing = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, app.clone(), limits, closing.clone()));
-        Self { address, app, closing, task }
-    }
-
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.expect("the listener is open")
-    }
-
-    /// Sends the request on a connection of its own.
-    async fn ask(&self, request: &str) -> Answer {
-        let mut client = self.connect().await;
-        let (mut read, mut write) = client.split();
-        let sending = async {
-            // The server may close before it has read all.
-            let _ = write.write_all(request.as_bytes()).await;
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            answer = answer(&mut read) => answer,
-            () = sending => unreachable!("it never ends"),
-        }
-    }
-
-    async fn handshake_http2(
-        &self,
-    ) -> (http2::SendRequest<Empty<Bytes>>, http2::Connection<TokioIo<TcpStream>, Empty<Bytes>, TokioExecutor>) {
-        let io = TokioIo::new(self.connect().await);
-        http2::handshake(TokioExecutor::new(), io).await.expect("it speaks HTTP/2")
-    }
-
-    async fn connect_http2(&self) -> http2::SendRequest<Empty<Bytes>> {
-        let (client, connection) = self.handshake_http2().await;
-        tokio::spawn(connection);
-        client
-    }
-}
-
-/// What the routes have in common, and what the tests see of them.
-#[derive(Clone, Debug)]
-struct App {
-    requests: Arc<AtomicUsize>,
-    /// One permit for each request that has come to hang.
-    hanging: Arc<Semaphore>,
-    /// One permit for each request that may go on.
-    release: Arc<Semaphore>,
-    /// Bytes that endless bodies have given.
-    written: Arc<AtomicUsize>,
-    /// One permit for each endless body that was dropped.
-    ended: Arc<Semaphore>,
-}
-
-impl Default for App {
-    fn default() -> Self {
-        Self {
-            requests: Arc::default(),
-            hanging: Arc::new(Semaphore::new(0)),
-            release: Arc::new(Semaphore::new(0)),
-            written: Arc::default(),
-            ended: Arc::new(Semaphore::new(0)),
-        }
-    }
-}
-
-impl Service<Request<Incoming>> for App {
-    type Response = Response<Text>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Text>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let app = self.clone();
-        Box::pin(async move {
-            app.requests.fetch_add(1, Ordering::Relaxed);
-            Ok(match request.uri().path() {
-                "/hello" => Response::new(Text::Once(Some("hello"))),
-                "/hang" => {
-                    app.hanging.add_permits(1);
-                    app.release.acquire().await.expect("it is open").forget();
-                    Response::new(Text::Once(Some("released")))
-                }
-                "/endless" => Response::new(Text::Endless(app)),
-                _ => {
-                    let mut response = Response::new(Text::Once(Some("nothing here")));
-                    *response.status_mut() = StatusCode::NOT_FOUND;
-                    response
-                }
-            })
-        })
-    }
-}
-
-/// Waits until what the permits stand for has happened once more.
-async fn wait_for(permits: &Semaphore) {
-    timeout(HANGS, permits.acquire()).await.expect("it happens").expect("it is open").forget();
-}
-
-#[derive(Debug)]
-enum Text {
-    Once(Option<&'static str>),
-    Endless(App),
-}
-
-impl Body for Text {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        static CHUNK: [u8; 16 * 1024] = [b'x'; 16 * 1024];
-        let chunk = match &mut *self {
-            Self::Once(text) => text.take().map(Bytes::from),
-            Self::Endless(app) => {
-                app.written.fetch_add(CHUNK.len(), Ordering::Relaxed);
-                Some(Bytes::from_static(&CHUNK))
-            }
-        };
-        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        match self {
-            Self::Once(text) => http_body::SizeHint::with_exact(text.map_or(0, str::len) as u64),
-            Self::Endless(_) => http_body::SizeHint::default(),
-        }
-    }
-}
-
-impl Drop for Text {
-    fn drop(&mut self) {
-        if let Self::Endless(app) = self {
-            app.ended.add_permits(1);
-        }
-    }
-}
-
-// ---- A client ------------------------------------------------------------------------------
-
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn assert_problem(&self, status: u16, name: &str) {
-        assert_eq!(self.status, status, "{self:?}");
-        assert!(self.head.contains("content-type: application/problem+json"), "{self:?}");
-        assert!(self.body.contains(&format!("\"urn:tidings:problem:{name}\"")), "{self:?}");
-        assert!(self.body.contains(&format!("\"status\":{status}")), "{self:?}");
-    }
-}
-
-async fn send(client: &mut TcpStream, text: &str) {
-    client.write_all(text.as_bytes()).await.expect("the connection takes it");
-}
-
-/// Reads one answer whose length is told.
-async fn answer(client: &mut (impl AsyncReadExt + Unpin)) -> Answer {
-    let reading = async {
-        let mut bytes = Vec::new();
-        while !bytes.ends_with(b"\r\n\r\n") {
-            bytes.push(client.read_u8().await.expect("an answer comes"));
-        }
-        let head = String::from_utf8(bytes).expect("text").to_lowercase();
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
-        let mut body = vec![0; length.expect("a length").parse().expect("a number")];
-        client.read_exact(&mut body).await.expect("a body");
-        Answer { status, head, body: String::from_utf8(body).expect("text") }
-    };
-    timeout(HANGS, reading).await.expect("the answer ends")
-}
-
-/// What comes until the server closes.
-async fn rest(client: &mut TcpStream) -> String {
-    let mut text = String::new();
-    let reading = client.read_to_string(&mut text);
-    timeout(HANGS, reading).await.expect("the server closes").expect("and does not reset");
-    text
-}
-
-fn request(target: &str) -> Request<Empty<Bytes>> {
-    let target = format!("http://tidings.test{target}");
-    Request::get(target).body(Empty::new()).expect("a valid request")
-}
-
-async fn get(client: &mut http2::SendRequest<Empty<Bytes>>, target: &str) -> Response<Bytes> {
-    let answer = timeout(HANGS, client.send_request(request(target))).await.expect("it answers");
-    let (head, body) = answer.expect("an answer").into_parts();
-    Response::from_parts(head, body.collect().await.expect("a body").to_bytes())
 }

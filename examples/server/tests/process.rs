@@ -1,7 +1,6 @@
 //! Steps as real processes: what they write arrives, and nothing of them stays.
 
-use std::fs;
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use tidings_server::process::{Ending, Launcher, Running, Stream};
 use tokio::time::timeout;

@@ -1,9 +1,13 @@
 //! What a connection is doing: how many requests it has had, and how many of them are being answered.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;

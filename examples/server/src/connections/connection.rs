@@ -1,34 +1,44 @@
 //! One connection from its first byte to its last.
 
-use std::convert::Infallible;
-use std::error::Error;
-use std::future::poll_fn;
-use std::io;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    error::Error,
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Either;
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulConnection;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::{HttpService, service_fn},
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+};
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::{interval, timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{interval, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use super::Limits;
-use super::activity::{Activity, Tracked};
-use super::first::{First, read_first};
-use super::head::{self, LINE_REST, Refusal};
-use super::paced::Paced;
+use super::{
+    Limits,
+    activity::{Activity, Tracked},
+    first::{First, read_first},
+    head::{self, LINE_REST, Refusal},
+    paced::Paced,
+};
 
 /// What the kernel keeps for a client that does not read (it doubles the number). Together with hyper's own buffer this
 /// bounds what such a client costs.

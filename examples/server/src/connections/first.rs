@@ -3,11 +3,15 @@
 //! hyper-util can tell the protocols apart as well, but while it does no timeout holds.
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    time::{Instant, timeout_at},
+};
 
-use super::Limits;
-use super::head::{Refusal, Scan};
+use super::{
+    Limits,
+    head::{Refusal, Scan},
+};
 
 /// The connection preface of HTTP/2 (RFC 9113, 3.4), which a client with prior knowledge sends first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -1,7 +1,6 @@
 //! What a client may cost.
 
-use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use serde::Deserialize;
 

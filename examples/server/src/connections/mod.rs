@@ -11,28 +11,22 @@ mod open_files;
 mod paced;
 mod places;
 
-use std::convert::Infallible;
-use std::error::Error;
-use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{convert::Infallible, error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service;
 
-use self::connection::Connection;
-use self::places::Places;
+use self::{connection::Connection, places::Places};
 
-pub use self::limits::Limits;
-pub use self::open_files::connections_for_open_files;
+pub use self::{limits::Limits, open_files::connections_for_open_files};
 
 /// How long accepting pauses where there is no file or memory left for one more connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

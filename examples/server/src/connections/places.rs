@@ -1,10 +1,11 @@
 //! Counts connections, all of them and those of each address.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::net::IpAddr;
-use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    net::IpAddr,
+    num::NonZeroUsize,
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};

@@ -3,16 +3,19 @@
 mod lines;
 mod supervisor;
 
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
-use std::{fmt, io};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
-use tokio::io::AsyncReadExt;
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::{
+    io::AsyncReadExt,
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+};
 
-pub use self::lines::MAX_LINE;
-pub use self::supervisor::supervise_if_asked;
+pub use self::{lines::MAX_LINE, supervisor::supervise_if_asked};
 
 /// How long a cancelled command and its descendants have between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);

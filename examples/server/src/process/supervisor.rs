@@ -9,13 +9,16 @@
 //! server killed), everything below is ended. Standard output and error are the command's own; they close when the
 //! supervisor exits, after the last descendant: that is how the server knows that nobody writes any more.
 
-use std::collections::HashMap;
-use std::ffi::OsString;
-use std::io::Read;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    fs, io,
+    io::Read,
+    os::unix::process::CommandExt,
+    process::{Command, ExitCode, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 

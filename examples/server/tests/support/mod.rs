@@ -1,7 +1,6 @@
 //! The real program on a free port, and a client that speaks HTTP/1.1 by hand.
 
-// Each test binary uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::{
     fs,
