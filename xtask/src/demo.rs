@@ -94,7 +94,7 @@ async fn show(options: &Options, workspace: &Workspace, interrupts: &Interrupts)
     let (broker, subscription) = join_broker(options).await?.unzip();
     let url = broker.as_ref().map(Broker::url);
     let mut server = Server::start(&program, workspace, url.as_deref(), interrupts.clone()).await?;
-    println!("tidings-server is listening on {}", server.url());
+    println!("tidings-server is listening on {}", server.address());
 
     let api = Api::new(server.url().clone());
     let (job, told) = tokio::select! {
@@ -147,7 +147,7 @@ async fn follow(options: &Options, api: &Api, subscription: Option<Subscription>
 
 async fn serve(shown: Shown, interrupts: &Interrupts) -> Result<ExitCode> {
     let Shown { mut server, _broker, job, is_good } = shown;
-    println!("\n{}", curl::to_try(server.url(), job.id));
+    println!("\n{}", curl::to_try(&server.address(), job.id));
     server.show_log();
     tokio::select! {
         () = interrupts.first() => Ok(exit_code(is_good)),

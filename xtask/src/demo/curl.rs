@@ -1,13 +1,11 @@
 //! What to try with curl.
 
-use tidings_client::{JobId, Uri};
+use tidings_client::JobId;
 
 use super::api::SUBMISSION;
 
 /// Lines to paste into another terminal, with the real address and the job that has just been followed.
-pub(super) fn to_try(server: &Uri, job: JobId) -> String {
-    let server = server.to_string();
-    let server = server.trim_end_matches('/');
+pub(super) fn to_try(server: &str, job: JobId) -> String {
     format!(
         "\
 The server goes on until Ctrl-C. In another terminal:

@@ -73,7 +73,7 @@ impl Lane {
     /// Without what could move a terminal's cursor: the text may be any program's output.
     fn line(&self, text: &str) -> String {
         let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        format!("{:>5} events  {text}", self.events)
+        format!("{:>5} events  {}", self.events, text.trim_end())
     }
 }
 

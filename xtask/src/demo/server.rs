@@ -90,6 +90,11 @@ impl Server {
         &self.url
     }
 
+    /// Its URL as one would type it: without the slash at the end.
+    pub(super) fn address(&self) -> String {
+        self.url.to_string().trim_end_matches('/').to_owned()
+    }
+
     /// Waits for it to end by itself, which it should not. Gives a sentence that says so.
     pub(super) async fn ended(&mut self) -> String {
         let how =

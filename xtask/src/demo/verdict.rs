@@ -183,11 +183,15 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The bytes around a place, on one line. What is no printable ASCII is escaped.
+/// The bytes around a place, on one line. What is no printable ASCII is shown by its number.
 fn around(json: &[u8], at: usize) -> String {
     let (from, to) = (at.saturating_sub(AROUND), at.saturating_add(AROUND).min(json.len()));
     let (head, tail) = (if from > 0 { "…" } else { "" }, if to < json.len() { "…" } else { "" });
-    format!("{head}{}{tail}", json.get(from..to).unwrap_or_default().escape_ascii())
+    let shown = json.get(from..to).unwrap_or_default().iter().map(|byte| match byte {
+        b' '..=b'~' => char::from(*byte).to_string(),
+        _ => format!("\\x{byte:02x}"),
+    });
+    format!("{head}{}{tail}", shown.collect::<String>())
 }
 
 fn byte(json: &[u8], at: usize) -> String {
