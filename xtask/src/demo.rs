@@ -34,6 +34,9 @@ use verdict::Verdict;
 
 /// How long the job may take: some seconds where the machine has nothing else to do.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long the end waits for a broker that is being started, to end it too. It takes 3 s where the machine has nothing
+/// else to do.
+const BROKER_START: Duration = Duration::from_secs(10);
 /// The transport that needs a broker.
 const AMQP: &str = "amqp";
 
@@ -84,8 +87,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         };
         if options.serve && shown.is_good { serve(shown, &interrupts).await } else { Ok(exit_code(shown.is_good)) }
     });
-    // A broker that is being started or installed blocks a thread. It ends with this process: nobody waits for it.
-    runtime.shutdown_background();
+    // After an interrupt, a broker may be just about to start, on a thread that can't be interrupted.
+    runtime.shutdown_timeout(BROKER_START);
     outcome
 }
 

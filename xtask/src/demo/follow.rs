@@ -154,8 +154,42 @@ pub(super) async fn all(watchers: Vec<Watcher>, deadline: Instant) -> Result<Vec
     Ok(told.into_iter().map(|(_, told)| told).collect())
 }
 
-/// An error with what caused it, and what caused that.
+/// An error with what caused it, and what caused that: each only if the one before has not told it already.
 pub(super) fn reasons(error: &dyn Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.ends_with(&reason) {
+            text = format!("{text}: {reason}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn time_is_up_for_one_that_is_told_nothing() {
+        let client = HttpClient::with_dial(Config::default(), |_| std::future::pending::<std::io::Result<TcpStream>>());
+        let follower = long_poll::follow(&client, Uri::from_static("http://127.0.0.1/"), None);
+        let source = Source::Http { follower, client: Box::new(client) };
+        let watchers = vec![Watcher { transport: "long-poll".to_owned(), source }];
+        let told = all(watchers, Instant::now() + Duration::from_secs(60)).await.unwrap();
+        let failures: Vec<_> = told.into_iter().map(|told| told.failure).collect();
+        assert_eq!(failures, [Some("time is up: 0 events came, and none ended the job".to_owned())]);
+    }
+
+    #[tokio::test]
+    async fn an_error_is_told_with_its_causes_once_each() {
+        let refuse = |_| async { Err::<TcpStream, _>(std::io::Error::other("nobody is there")) };
+        let client = HttpClient::with_dial(Config::default(), refuse);
+        let request = http::Request::get("http://127.0.0.1/").body(Default::default()).unwrap();
+        let told = reasons(&client.send(request).await.unwrap_err());
+        assert!(told.starts_with("no connection to the server: "), "{told}");
+        assert_eq!(told.matches("nobody is there").count(), 1, "{told}");
+    }
 }

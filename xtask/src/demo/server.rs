@@ -31,6 +31,9 @@ const END: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(20);
 /// As many lines of the log are kept as may tell why it ended.
 const LAST_WORDS: usize = 30;
+/// Ends the server if this process is killed, and so can't: only this process holds the other end of the input that the
+/// shell waits for.
+const WATCHDOG: &str = r#"read -r _; kill -s TERM "$1""#;
 
 /// A server that ends when this is dropped: by SIGTERM, and by SIGKILL where that takes too long or somebody insists.
 pub(super) struct Server {
@@ -38,6 +41,7 @@ pub(super) struct Server {
     url: Uri,
     log: Arc<Mutex<Log>>,
     interrupts: Interrupts,
+    _watchdog: Child,
     /// Kept open for as long as the server runs, as a closed pipe would fail what it prints.
     _stdout: Lines<BufReader<ChildStdout>>,
 }
@@ -70,11 +74,12 @@ impl Server {
         command.process_group(0).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| format!("can't start {}: {error}", program.display()))?;
 
+        let watchdog = watch(&child)?;
         let log = Arc::<Mutex<Log>>::default();
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let stdout = BufReader::new(stdout.ok_or("the server has no stdout")?).lines();
         tokio::spawn(keep(stderr.ok_or("the server has no stderr")?, Arc::clone(&log)));
-        let mut server = Self { child, url: Uri::default(), log, interrupts, _stdout: stdout };
+        let mut server = Self { child, url: Uri::default(), log, interrupts, _watchdog: watchdog, _stdout: stdout };
         server.url = match timeout(START, server._stdout.next_line()).await {
             Ok(Ok(Some(line))) => {
                 let url = line.strip_prefix(ANNOUNCEMENT).and_then(|url| url.parse().ok());
@@ -119,13 +124,22 @@ impl Drop for Server {
         let asked = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) {
             if asked.elapsed() > END || self.interrupts.are_urgent() {
-                eprintln!("the server did not end in time, and was killed");
+                eprintln!("the server has not ended by itself yet, and is killed");
                 let _ = kill_process(pid, Signal::KILL);
                 return;
             }
             thread::sleep(PAUSE);
         }
     }
+}
+
+fn watch(server: &Child) -> Result<Child> {
+    let pid = server.id().ok_or("the server has ended at once")?.to_string();
+    let mut command = Command::new("/bin/sh");
+    // Out of reach of Ctrl-C in a terminal. It is killed, and so does nothing, where the server is dropped in good order.
+    command.args(["-c", WATCHDOG, "watchdog", &pid]).process_group(0).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(command.spawn().map_err(|error| format!("can't run a shell: {error}"))?)
 }
 
 async fn keep(stderr: ChildStderr, log: Arc<Mutex<Log>>) {
