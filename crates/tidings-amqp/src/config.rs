@@ -33,6 +33,8 @@ pub struct Config {
     pub connect_seconds: u16,
     /// Seconds that the broker may take for anything else: to confirm an event, to declare a queue. 30 by default.
     pub answer_seconds: u16,
+    /// Seconds between two tries to reach a broker that is away, at most. 10 by default.
+    pub pause_seconds: u16,
     /// Seconds after which a submission is acknowledged though its job still runs, as the broker takes it back after 30 minutes. From
     /// then on a crash loses the job. 1,500 by default.
     pub acknowledge_after_seconds: u32,
@@ -77,6 +79,7 @@ impl Default for Config {
             heartbeat_seconds: 10,
             connect_seconds: 10,
             answer_seconds: 30,
+            pause_seconds: 10,
             acknowledge_after_seconds: 25 * 60,
         }
     }

@@ -26,6 +26,8 @@ pub(crate) struct Broker {
     connect: Duration,
     /// How long the broker may take to answer anything.
     pub(crate) answer: Duration,
+    /// Between two tries to reach it, at most.
+    pub(crate) pause: Duration,
 }
 
 impl Broker {
@@ -33,7 +35,12 @@ impl Broker {
         let mut uri = config.url.parse()?;
         uri.query.heartbeat.get_or_insert(config.heartbeat_seconds);
         let seconds = |seconds: u16| Duration::from_secs(seconds.max(1).into());
-        Ok(Self { uri, connect: seconds(config.connect_seconds), answer: seconds(config.answer_seconds) })
+        Ok(Self {
+            uri,
+            connect: seconds(config.connect_seconds),
+            answer: seconds(config.answer_seconds),
+            pause: seconds(config.pause_seconds),
+        })
     }
 
     /// Opens a connection, which the broker shows under this name.
@@ -121,5 +128,44 @@ impl Drop for Line {
             // Fails where the other side was first, which is as well.
             let _ = socket.shutdown(Shutdown::Both);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncReadExt as _, net::TcpListener};
+
+    use super::*;
+
+    async fn silent() -> (TcpListener, Broker) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let mut config = Config::default().with_url(format!("amqp://user:s3cret@127.0.0.1:{port}/%2f"));
+        config.connect_seconds = 1;
+        (listener, Broker::new(&config).expect("a URL"))
+    }
+
+    /// Without a handle on the socket it would stay open, with a thread behind it, for as long as the broker is frozen.
+    #[tokio::test]
+    async fn a_handshake_that_is_never_answered_leaves_nothing_behind() {
+        let (listener, broker) = silent().await;
+        let peer = async {
+            let (mut socket, _) = listener.accept().await.expect("a connection");
+            let mut said = Vec::new();
+            socket.read_to_end(&mut said).await.expect("the end of it");
+            said
+        };
+        let (connected, said) = tokio::join!(broker.connect("test"), peer);
+        let fault = connected.err().expect("nobody has answered");
+        assert!(matches!(fault, Fault::Silent { .. }), "{fault}");
+        assert_eq!(said, b"AMQP\0\0\x09\x01");
+    }
+
+    #[tokio::test]
+    async fn faults_do_not_show_the_password() {
+        let (listener, broker) = silent().await;
+        drop(listener);
+        let fault = broker.connect("test").await.err().expect("nobody is there");
+        assert!(matches!(fault, Fault::Broker(_)) && !format!("{fault} {fault:?}").contains("s3cret"), "{fault}");
     }
 }

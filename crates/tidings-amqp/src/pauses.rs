@@ -3,25 +3,33 @@
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(10);
 
-/// Pauses that double from 250 ms to 10 s, each shortened at random by up to half, so that the nodes that lost a broker together don't come back
-/// to it together.
+/// Pauses that double from 250 ms up to the longest, each shortened at random by up to half, so that the nodes that lost a broker together don't
+/// come back to it together.
 #[derive(Debug)]
-pub(crate) struct Pauses(Duration);
+pub(crate) struct Pauses {
+    next: Duration,
+    longest: Duration,
+}
 
 impl Pauses {
-    pub(crate) fn new() -> Self {
-        Self(FIRST)
+    pub(crate) fn up_to(longest: Duration) -> Self {
+        let longest = longest.max(FIRST);
+        Self { next: FIRST, longest }
+    }
+
+    /// Begins anew with the shortest.
+    pub(crate) fn reset(&mut self) {
+        self.next = FIRST;
     }
 
     /// The pause after a try that has lasted for so long. One that has lasted for the longest pause has been a success, so they begin anew.
     pub(crate) fn after(&mut self, lasted: Duration) -> Duration {
-        if lasted >= LONGEST {
-            self.0 = FIRST;
+        if lasted >= self.longest {
+            self.reset();
         }
-        let pause = self.0;
-        self.0 = (pause * 2).min(LONGEST);
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
         pause.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 }
@@ -32,12 +40,13 @@ mod tests {
 
     #[test]
     fn pauses_grow_up_to_a_limit_and_begin_anew() {
-        let mut pauses = Pauses::new();
+        let longest = Duration::from_secs(10);
+        let mut pauses = Pauses::up_to(longest);
         for most in [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000] {
             let (pause, most) = (pauses.after(Duration::ZERO), Duration::from_millis(most));
             assert!(pause <= most && pause >= most / 2, "{pause:?} of {most:?}");
         }
-        assert!(pauses.after(LONGEST) <= FIRST);
+        assert!(pauses.after(longest) <= FIRST);
         assert!(pauses.after(Duration::ZERO) >= FIRST);
     }
 }

@@ -106,14 +106,14 @@ async fn relay(outlet: Arc<Outlet>, intake: Arc<Intake>, queue: Option<ShortStri
 
 /// Publishes until everything is told after the last job is over, over one connection after the other.
 async fn publish(outlet: &Outlet, mut place: Place) {
-    let mut pauses = Pauses::new();
+    let mut pauses = Pauses::up_to(outlet.broker.pause);
     while !outlet.is_done(&place) {
         let begun = Instant::now();
         let Err(fault) = outlet.session(&mut place).await else { return };
         outlet.monitor.lost(Side::Publishing, &fault);
         // Five seconds are left then, too few for a long pause.
         if outlet.shutdown.are_jobs_over() {
-            pauses = Pauses::new();
+            pauses.reset();
         }
         tokio::select! {
             () = tokio::time::sleep(pauses.after(begun.elapsed())) => {}
@@ -125,7 +125,7 @@ async fn publish(outlet: &Outlet, mut place: Place) {
 /// Takes submissions until the host has ended its jobs. Opens no other connection once the shutdown has begun: the broker gives what was not
 /// acknowledged to others.
 async fn take(intake: &Intake, queue: &ShortString) {
-    let mut pauses = Pauses::new();
+    let mut pauses = Pauses::up_to(intake.broker.pause);
     while !intake.shutdown.has_begun() {
         let begun = Instant::now();
         let Err(fault) = intake.session(queue).await else { return };

@@ -13,7 +13,7 @@ use tidings::Retention;
 use crate::{
     connections::Limits,
     pipeline::{self, Pipeline},
-    transports::Transports,
+    transports::{Flags, Transports},
 };
 
 /// Runs jobs, and tells whoever waits for them what happens.
@@ -30,6 +30,9 @@ pub struct Arguments {
     /// The address and port to listen on; port 0 takes a free one. [default: 127.0.0.1:7330]
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
+    /// The flags of the transports that have any.
+    #[command(flatten)]
+    pub transports: Flags,
 }
 
 /// Everything that can be configured.
@@ -86,6 +89,7 @@ impl Config {
         if let Some(listen) = arguments.listen {
             config.listen = listen;
         }
+        config.transports = config.transports.with_flags(&arguments.transports);
         Ok(config)
     }
 
