@@ -71,7 +71,7 @@ pub(crate) struct Options {
 struct Shown {
     /// Before the broker, as fields are dropped in their order: the server ends while its broker is still there.
     server: Server,
-    _broker: Option<Broker>,
+    broker: Option<Broker>,
     job: Job,
     is_good: bool,
 }
@@ -85,7 +85,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             shown = show(options, &workspace, &interrupts) => shown?,
             () = interrupts.first() => return Err("interrupted. What the demo had started is ended".into()),
         };
-        if options.serve && shown.is_good { serve(shown, &interrupts).await } else { Ok(exit_code(shown.is_good)) }
+        match shown.is_good {
+            true if options.serve => serve(shown, &interrupts).await,
+            true => Ok(ExitCode::SUCCESS),
+            false => Ok(ExitCode::FAILURE),
+        }
     });
     // After an interrupt, a broker may be just about to start, on a thread that can't be interrupted.
     runtime.shutdown_timeout(BROKER_START);
@@ -106,7 +110,7 @@ async fn show(options: &Options, workspace: &Workspace, interrupts: &Interrupts)
     };
     let verdict = Verdict::of(&told);
     println!("\n{}\n{verdict}", table::render(&told));
-    Ok(Shown { server, _broker: broker, job, is_good: verdict.is_good() })
+    Ok(Shown { server, broker, job, is_good: verdict.is_good() })
 }
 
 /// Gets a broker and binds a queue on it, or says how to get one.
@@ -148,18 +152,14 @@ async fn follow(options: &Options, api: &Api, subscription: Option<Subscription>
     Ok((job, follow::all(watchers, Instant::now() + PATIENCE).await?))
 }
 
-async fn serve(shown: Shown, interrupts: &Interrupts) -> Result<ExitCode> {
-    let Shown { mut server, _broker, job, is_good } = shown;
-    println!("\n{}", curl::to_try(&server.address(), job.id));
-    server.show_log();
+async fn serve(mut shown: Shown, interrupts: &Interrupts) -> Result<ExitCode> {
+    let broker = shown.broker.as_ref().filter(|broker| broker.is_private()).map(Broker::url);
+    println!("\n{}", curl::to_try(&shown.server.address(), shown.job.id, broker.as_deref()));
+    shown.server.show_log();
     tokio::select! {
-        () = interrupts.first() => Ok(exit_code(is_good)),
-        why = server.ended() => Err(why.into()),
+        () = interrupts.first() => Ok(ExitCode::SUCCESS),
+        why = shown.server.ended() => Err(why.into()),
     }
-}
-
-fn exit_code(is_good: bool) -> ExitCode {
-    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 impl Options {
