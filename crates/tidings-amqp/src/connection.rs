@@ -155,7 +155,8 @@ mod tests {
             socket.read_to_end(&mut said).await.expect("the end of it");
             said
         };
-        let (connected, said) = tokio::join!(broker.connect("test"), peer);
+        let both = tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(broker.connect("test"), peer) });
+        let (connected, said) = both.await.expect("both end");
         let fault = connected.err().expect("nobody has answered");
         assert!(matches!(fault, Fault::Silent { .. }), "{fault}");
         assert_eq!(said, b"AMQP\0\0\x09\x01");

@@ -16,8 +16,8 @@ use lapin::{
 };
 use tidings_amqp::{Amqp, Config};
 use tidings_core::{
-    Context, CursorStore, Driver, Error, EventLog, Host, HostBuilder, JobId, Json, Limits, MemoryCursors, MemoryLog,
-    Mount, Notifier, Progress, Retention, Status, Submission,
+    Context, CursorStore, Driver, Error, EventLog, Host, HostBuilder, JobError, JobId, Json, Limits, MemoryCursors,
+    MemoryLog, Mount, Notifier, Progress, Retention, Status, Submission,
 };
 use tidings_testkit::broker::Broker;
 use tokio::{
@@ -161,7 +161,10 @@ fn with_kinds(builder: HostBuilder, gate: &Gate) -> HostBuilder {
             let mut gate = gate.subscribe();
             async move {
                 job.log("stdout", "waiting").await?;
-                gate.wait_for(|open| *open).await.expect("the gate outlives the host");
+                tokio::select! {
+                    opened = gate.wait_for(|open| *open) => drop(opened.expect("the gate outlives the host")),
+                    () = job.cancelled().cancelled() => return Err(JobError::cancelled()),
+                }
                 Ok(Json::null())
             }
         })
