@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use crate::fault::{Fault, Unkept};
 
-/// Messages that are published and not yet confirmed. Whatever order the broker confirms them in, they leave in the order in which they
-/// were published, so that a place is only passed once all before it is told.
+/// Messages that are published and not yet confirmed. Whatever order the broker confirms them in, they leave in the
+/// order in which they were published, so that a place is only passed once all before it is told.
 #[derive(Debug)]
 pub(crate) struct Window<F> {
     pending: VecDeque<Pending<F>>,
