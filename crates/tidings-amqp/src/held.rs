@@ -69,7 +69,7 @@ impl Held {
         match ended.ending {
             Ending::Over => acknowledge_ended(&self.feed, &self.shutdown, &acker, job, self.answer).await,
             Ending::Overdue => {
-                tracing::warn!(%job, "a job from the queue has run for long and is acknowledged: a crash would lose it");
+                tracing::warn!(%job, "a job from the queue has run for so long that it is acknowledged");
                 acknowledge(&acker, self.answer).await
             }
             Ending::Unreadable(error) => Err(error.into()),

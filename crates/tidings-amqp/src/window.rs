@@ -73,9 +73,12 @@ impl<F: Future<Output = lapin::Result<Confirmation>> + Unpin> Window<F> {
         let route = match &mut oldest.confirm {
             None => Route::Found,
             Some(confirm) => match tokio::time::timeout_at(oldest.published + self.limit, confirm).await {
-                Ok(Ok(Confirmation::Ack(None) | Confirmation::NotRequested)) => Route::Found,
+                Ok(Ok(Confirmation::Ack(None))) => Route::Found,
                 Ok(Ok(Confirmation::Ack(Some(_)))) => Route::None,
-                Ok(Ok(Confirmation::Nack(_))) => return Err(Fault::Refused(Unkept::Event)),
+                // A channel that does not confirm is none that promises anything.
+                Ok(Ok(Confirmation::Nack(_) | Confirmation::NotRequested)) => {
+                    return Err(Fault::Refused(Unkept::Event));
+                }
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => return Err(Fault::Silent { doing: "confirm an event", within: self.limit }),
             },

@@ -93,6 +93,7 @@ async fn every_event_is_in_the_queue_after_the_broker_was_killed_in_the_middle_o
     rig.gate.send_replace(true);
     rig.finished(held).await;
     rig.caught_up().await;
+    assert_eq!(rig.amqp.unroutable(), 0);
     let mut inbox = Client::connect(&broker.url()).await.consume(&names.events).await;
     let taken = inbox.events_of(&[counted, held]).await;
     for job in [counted, held] {
