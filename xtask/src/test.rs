@@ -162,7 +162,9 @@ fn matrix(runner: &mut Runner, workspace: &Workspace) {
             if is_host && set.is_none_or_one() {
                 // Without what the tests depend on, which may hide that the package asks too little of a dependency.
                 runner.check(package_command("build", package, &set));
-                runner.test(&package.name, package_command("test", package, &set));
+                let mut tests = package_command("test", package, &set);
+                tests.arg("--no-fail-fast");
+                runner.test(&package.name, tests);
             }
         }
         if is_host {

@@ -1,1 +1,100 @@
 //! Follows Tidings jobs over any transport.
+//!
+//! There is one follower per transport, and each can be used by itself:
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`short_poll`] | asks from time to time for what is new |
+//! | [`long_poll`] | asks, is held until something is new, asks again |
+//! | [`sse`] | reads a stream of events; on top of [`event_source`], which reads any such stream |
+//! | `amqp` | reads a queue of a message broker, and submits jobs through one; needs the cargo feature `amqp` |
+//! | [`poll()`] | calls anything again and again: with an interval, a timeout, and a handle to cancel it |
+//!
+//! # Example
+//!
+//! Submits a job and follows it over Server-Sent Events until it is over.
+//!
+//! ```no_run
+//! use http::Request;
+//! use tidings_client::{HttpClient, Update, Uri, resolve, sse};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = HttpClient::default();
+//! let jobs: Uri = "http://127.0.0.1:7330/jobs".parse()?;
+//! let submission = r#"{"kind": "pipeline", "input": {"pipeline": "deploy"}}"#;
+//! let answer = client.send(Request::post(jobs.clone()).body(submission.into())?).await?;
+//! let job: serde_json::Value = serde_json::from_slice(answer.body())?;
+//! let url = resolve(&jobs, job["links"]["sse"].as_str().ok_or("the server does not offer it")?)?;
+//!
+//! let mut follower = sse::follow(&client, url, None);
+//! while let Some(update) = follower.next().await {
+//!     match update? {
+//!         Update::Event(event) => println!("{} {}", event.kind(), event.data()),
+//!         Update::Gap(gap) => println!("what came before event {} is gone; the job is {}", gap.resumed_at, gap.job),
+//!         _ => {}
+//!     }
+//! }
+//! println!("{:?}", client.traffic());
+//! # Ok(()) }
+//! ```
+//!
+//! # Guarantees
+//!
+//! - What a follower yields of a job is one run of events: no repeat, no hole that is not told as a [`Gap`], nothing after the
+//!   terminal event. [`Event::json`] are the bytes that the server sent.
+//! - [`Event::cursor`] is good for every transport: one follower may begin where another was left.
+//! - A broken connection, a server that restarts or has no room, and a stream that falls silent are no errors: the follower
+//!   asks again, after pauses that grow and are random. What asking again can't cure is an error, and the last item.
+//! - [`Follower::next`] can be dropped at any time, in a `select!` say, and nothing is lost.
+//! - Memory is bounded: by the largest answer or event that the [`Config`] allows. Nothing is read ahead of the caller but
+//!   what the socket holds.
+//!
+//! # Knobs
+//!
+//! All are in [`Config`], with their defaults: timeouts to connect, to answer and for silence, limits on size, pauses, when to
+//! give up. One [`HttpClient`] serves any number of followers; give each its own to tell their [`Traffic`] apart.
+//!
+//! # When not to use it
+//!
+//! In a browser, where `EventSource` and `fetch` do. In the process that runs the jobs, where `tidings_core::Feed` reads the same
+//! events without a socket. Over TLS, which it does not speak yet.
+
+mod config;
+mod error;
+mod poll;
+
+pub mod event_source;
+pub mod long_poll;
+pub mod short_poll;
+pub mod sse;
+
+#[cfg(feature = "amqp")]
+pub mod amqp;
+
+mod follower;
+mod page;
+mod update;
+
+mod answer;
+mod backoff;
+mod client;
+mod dial;
+mod pages;
+mod parser;
+mod traffic;
+mod url;
+
+pub use self::{
+    client::HttpClient,
+    config::{Config, Protocol},
+    error::{Error, ErrorKind},
+    follower::Follower,
+    page::Page,
+    poll::poll,
+    traffic::Traffic,
+    update::{Gap, Update},
+    url::resolve,
+};
+pub use http::Uri;
+pub use tidings_core::{Cursor, Event, EventType, JobId, Json};
+pub use tokio_util::sync::CancellationToken;

@@ -29,6 +29,18 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
+
+    /// Its 32 bytes, as they are stored.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// A digest that was stored.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
 }
 
 impl std::fmt::Debug for Digest {
@@ -159,6 +171,10 @@ pub struct Capacity {
     pub jobs: usize,
     /// Jobs that wait.
     pub waiting: usize,
+    /// Bytes of what all jobs were submitted with and have come to.
+    pub bytes: usize,
+    /// Idempotency keys, those of forgotten jobs included.
+    pub keys: usize,
 }
 
 /// Every job as its records have left it.
@@ -175,6 +191,8 @@ pub struct Ledger {
     /// The keys in the order in which they may be forgotten.
     keys_by_age: BTreeSet<(Timestamp, Arc<str>)>,
     waiting: usize,
+    /// What all snapshots weigh.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -227,7 +245,11 @@ impl Ledger {
         }
         let drafts = write.drafts.get(skip..).unwrap_or_default();
         if drafts.is_empty() {
-            return Ok(Vec::new());
+            // Who repeats what was taken is told so, whatever became of the job; who has nothing to say is told that it is over.
+            return match entry.map(|entry| entry.snapshot.state) {
+                Some(state) if state.is_terminal() && write.drafts.is_empty() => Err(Refusal::JobOver(state)),
+                _ => Ok(Vec::new()),
+            };
         }
         if drafts.iter().rev().skip(1).any(|draft| draft.kind().is_terminal()) {
             return Err(Refusal::Malformed);
@@ -255,11 +277,14 @@ impl Ledger {
             let body = if known.body == *body { SameBody::Yes } else { SameBody::No };
             return Err(Refusal::KeyTaken { job: known.job, body });
         }
+        if opening.key.is_some() && self.keys.len() >= capacity.keys {
+            return Err(Refusal::Overloaded);
+        }
         match drafts {
             [first, ..] if *first.kind() != EventType::Queued => Err(Refusal::Malformed),
             [] => Err(Refusal::Malformed),
             [_] if self.waiting >= capacity.waiting => Err(Refusal::Overloaded),
-            _ if self.jobs.len() >= capacity.jobs => Err(Refusal::Overloaded),
+            _ if self.jobs.len() >= capacity.jobs || self.bytes >= capacity.bytes => Err(Refusal::Overloaded),
             _ => Ok(()),
         }
     }
@@ -280,8 +305,10 @@ impl Ledger {
         let job = event.job();
         if let Some(entry) = self.jobs.get_mut(&job) {
             let before = entry.snapshot.state;
+            let weight = entry.snapshot.weight();
             let snapshot = Arc::make_mut(&mut entry.snapshot);
             snapshot.apply(event)?;
+            self.bytes = self.bytes + snapshot.weight() - weight;
             if matches!(private, Private::Reported) {
                 entry.received += 1;
             }
@@ -302,6 +329,7 @@ impl Ledger {
                 key = Some(name.clone());
             }
         }
+        self.bytes += snapshot.weight();
         self.jobs.insert(job, Entry { snapshot, key, reporter, received: 0 });
         self.order.insert(job);
         self.waiting += 1;
@@ -316,6 +344,7 @@ impl Ledger {
     /// Forgets a job; its idempotency key is remembered for as long as it has to be.
     pub fn forget(&mut self, job: JobId) {
         let Some(entry) = self.jobs.remove(&job) else { return };
+        self.bytes -= entry.snapshot.weight();
         self.order.remove(&job);
         if let Some(finished) = entry.snapshot.finished_at {
             self.ended.remove(&(finished, job));
@@ -345,10 +374,17 @@ impl Ledger {
     }
 
     /// A job that has to be forgotten before another can be opened: the one that has been over for the longest, where there are
-    /// as many as may be.
+    /// as many as may be, or as much of them.
     #[must_use]
     pub fn overfull(&self, capacity: &Capacity) -> Option<JobId> {
-        if self.jobs.len() < capacity.jobs { None } else { self.ended.first().map(|(_, job)| *job) }
+        let full = self.jobs.len() >= capacity.jobs || self.bytes >= capacity.bytes;
+        self.longest_ended().filter(|_| full).map(|(_, job)| job)
+    }
+
+    /// Bytes of what all jobs were submitted with and have come to.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The job that has been over for the longest, with the time of its end.

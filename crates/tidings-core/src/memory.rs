@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use serde::Deserialize;
 
 use crate::{
@@ -25,6 +25,9 @@ use crate::{
 /// How many entries of the whole log one read looks at, so that no reader holds the lock for long.
 const SCANNED: usize = 10_000;
 
+/// Of how many kinds it is remembered where jobs of theirs were forgotten.
+const KINDS: usize = 1000;
+
 /// How many jobs a gap over several jobs shows, the newest of those that it concerns.
 const GAP_JOBS: usize = 500;
 
@@ -37,12 +40,14 @@ pub struct Retention {
     pub events_per_job: usize,
     /// Bytes of events kept of one job. 64 MiB by default.
     pub bytes_per_job: usize,
-    /// Bytes of events kept of all jobs. 1 GiB by default.
+    /// Bytes kept of all jobs: their events, and what they were submitted with and have come to. 1 GiB by default.
     pub bytes: usize,
     /// Jobs kept. 100,000 by default.
     pub jobs: usize,
     /// Jobs that may wait for their turn. 10,000 by default.
     pub waiting: usize,
+    /// Idempotency keys remembered, which is for 24 hours at least. 1,000,000 by default.
+    pub keys: usize,
     /// Seconds for which a job is kept after its end. 3,600 by default.
     pub ended_seconds: u64,
 }
@@ -55,6 +60,7 @@ impl Default for Retention {
             bytes: 1 << 30,
             jobs: 100_000,
             waiting: 10_000,
+            keys: 1_000_000,
             ended_seconds: 3600,
         }
     }
@@ -86,10 +92,29 @@ struct State {
     bytes: usize,
     /// The jobs that are over and have events left to drop, the longest ago first.
     droppable: BTreeSet<(Timestamp, JobId)>,
-    /// The greatest position of which any event was dropped.
-    dropped_through: u64,
-    /// The same of jobs that are no longer known, by kind.
-    forgotten: HashMap<Kind, u64>,
+    /// Where events were dropped, of whichever job.
+    dropped: Dropped,
+    /// The same of jobs that are no longer known, by kind, and of those whose kinds were too many to remember.
+    forgotten: HashMap<Kind, Dropped>,
+    forgotten_rest: Dropped,
+    /// Who has to be woken up once the lock is let go of.
+    wakes: Vec<Wake>,
+}
+
+/// What is remembered of events that were dropped.
+#[derive(Clone, Copy, Debug, Default)]
+struct Dropped {
+    /// The greatest position of any of them.
+    position: u64,
+    /// How many events had been dropped of the whole log when the last of them was: greater with each of them, as positions
+    /// are not.
+    count: u64,
+}
+
+impl Dropped {
+    fn and(self, other: Self) -> Self {
+        Self { position: self.position.max(other.position), count: self.count.max(other.count) }
+    }
 }
 
 /// Events of one job that stand in a row in the whole log.
@@ -115,32 +140,37 @@ impl MemoryLog {
     }
 
     fn capacity(&self) -> Capacity {
-        Capacity { jobs: self.retention.jobs, waiting: self.retention.waiting }
+        let Retention { jobs, waiting, bytes, keys, .. } = self.retention;
+        Capacity { jobs, waiting, bytes, keys }
     }
 
-    /// The state without the jobs whose time is over.
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// Works on the state, once the jobs whose time is over are forgotten, and wakes up whom that concerns afterwards, without the
+    /// lock.
+    fn with_state<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.state.lock();
         let (now, keep) = (self.clock.now(), Duration::from_secs(self.retention.ended_seconds));
         while let Some((finished, job)) = state.ledger.longest_ended()
             && now.since(finished) >= keep
         {
-            // Few wait for a job that has long been over, so they may as well be woken up here.
-            state.forget(job, &self.tail).wake();
+            state.forget(job, &self.tail);
         }
         state.ledger.forget_keys(now);
-        state
+        let done = work(&mut state);
+        let wakes = std::mem::take(&mut state.wakes);
+        drop(state);
+        wakes.into_iter().for_each(Wake::wake);
+        done
     }
 
-    fn commit(&self, write: &Write) -> Result<Result<(Appended, Wake), Refusal>, Error> {
-        let mut state = self.state();
-        let state = &mut *state;
+    fn commit(&self, state: &mut State, write: &Write) -> Result<Result<Appended, Refusal>, Error> {
         let mut records = state.ledger.admit(write, state.end.0, &self.capacity());
         // Those that are over make room, but only for a job that would have been taken otherwise.
-        if let Err(Refusal::Overloaded) = records
+        let roomy = Capacity { jobs: usize::MAX, bytes: usize::MAX, ..self.capacity() };
+        while let Err(Refusal::Overloaded) = records
+            && state.ledger.admit(write, state.end.0, &roomy).is_ok()
             && let Some(job) = state.ledger.overfull(&self.capacity())
         {
-            state.forget(job, &self.tail).wake();
+            state.forget(job, &self.tail);
             records = state.ledger.admit(write, state.end.0, &self.capacity());
         }
         let records = match records {
@@ -148,31 +178,27 @@ impl MemoryLog {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let before = state.ledger.snapshot(write.job).cloned();
-        let wake = state.store(&records, &self.tail)?;
+        state.store(&records, &self.tail)?;
         let Some(job) = state.ledger.snapshot(write.job).cloned().or(before) else {
             return Ok(Err(Refusal::UnknownJob));
         };
         let received = state.ledger.reporter(write.job).map_or(0, |(_, received)| received);
-        state.retain(write.job, &self.retention);
-        Ok(Ok((Appended::new(job, received), wake)))
+        state.retain(write.job, &self.retention, &self.tail);
+        Ok(Ok(Appended::new(job, received)))
     }
 }
 
 #[async_trait]
 impl EventLog for MemoryLog {
     async fn append(&self, write: Write) -> Result<Result<Appended, Refusal>, Error> {
-        Ok(self.commit(&write)?.map(|(appended, wake)| {
-            wake.wake();
-            appended
-        }))
+        self.with_state(|state| self.commit(state, &write))
     }
 
     async fn read(&self, scope: &Scope, after: Cursor, limit: Limit) -> Result<ReadOutcome, Error> {
-        let mut state = self.state();
-        Ok(match scope.as_job() {
+        Ok(self.with_state(|state| match scope.as_job() {
             Some(job) => state.read_job(job, after, limit),
             None => state.read_all(scope, after, limit),
-        })
+        }))
     }
 
     async fn catch_up(&self) -> Result<(), Error> {
@@ -180,23 +206,24 @@ impl EventLog for MemoryLog {
     }
 
     fn job(&self, job: JobId) -> Option<Arc<Snapshot>> {
-        self.state().ledger.snapshot(job).cloned()
+        self.with_state(|state| state.ledger.snapshot(job).cloned())
     }
 
     fn reporter(&self, job: JobId) -> Option<(Reporter, u64)> {
-        self.state().ledger.reporter(job)
+        self.with_state(|state| state.ledger.reporter(job))
     }
 
     fn jobs(&self, query: &Query) -> Listing {
-        let state = self.state();
         let wanted = |job: &&Arc<Snapshot>| {
             query.state.is_none_or(|state| job.state == state)
                 && query.kind.as_ref().is_none_or(|kind| job.kind == *kind)
         };
-        let mut found = state.ledger.newest(query.before).filter(wanted);
-        let jobs: Vec<_> = found.by_ref().take(query.limit).cloned().collect();
-        let next = found.next().and(jobs.last()).map(|job| job.id);
-        Listing::new(jobs, Cursor::new(state.end.0, state.end.1), next)
+        self.with_state(|state| {
+            let mut found = state.ledger.newest(query.before).filter(wanted);
+            let jobs: Vec<_> = found.by_ref().take(query.limit).cloned().collect();
+            let next = found.next().and(jobs.last()).map(|job| job.id);
+            Listing::new(jobs, Cursor::new(state.end.0, state.end.1), next)
+        })
     }
 
     fn tail(&self) -> &Arc<Tail> {
@@ -205,11 +232,11 @@ impl EventLog for MemoryLog {
 }
 
 impl State {
-    fn store(&mut self, records: &[Record], tail: &Tail) -> Result<Wake, Error> {
+    fn store(&mut self, records: &[Record], tail: &Tail) -> Result<(), Error> {
         let mut entries = Vec::with_capacity(records.len());
         for record in records {
             match record {
-                Record::Deleted(job) => return Ok(self.forget(*job, tail)),
+                Record::Deleted(job) => self.forget(*job, tail),
                 Record::Event { position, event, .. } => {
                     entries.push(Entry { position: *position, event: event.clone() })
                 }
@@ -218,7 +245,7 @@ impl State {
                 .apply(record)
                 .map_err(|e| Error::new(ErrorKind::Damaged, "a write was admitted wrongly").with_source(e))?;
         }
-        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(Wake::default()) };
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
         let job = first.event.job();
         self.end = (last.position, last.event.tag());
         let history = self.histories.entry(job).or_default();
@@ -226,11 +253,12 @@ impl State {
         entries.iter().cloned().for_each(|entry| history.push(entry));
         self.bytes += history.bytes() - before;
         self.index_run(first, entries.len() as u64);
-        let Some(snapshot) = self.ledger.snapshot(job) else { return Ok(Wake::default()) };
+        let Some(snapshot) = self.ledger.snapshot(job) else { return Ok(()) };
         if let Some(finished) = snapshot.finished_at {
             self.droppable.insert((finished, job));
         }
-        Ok(tail.advance(&snapshot.kind, &entries))
+        self.wakes.push(tail.advance(&snapshot.kind, &entries));
+        Ok(())
     }
 
     fn index_run(&mut self, first: &Entry, len: u64) {
@@ -249,35 +277,48 @@ impl State {
         }
     }
 
-    fn forget(&mut self, job: JobId, tail: &Tail) -> Wake {
-        let Some(snapshot) = self.ledger.snapshot(job) else { return Wake::default() };
+    fn forget(&mut self, job: JobId, tail: &Tail) {
+        let Some(snapshot) = self.ledger.snapshot(job) else { return };
         if let Some(finished) = snapshot.finished_at {
             self.droppable.remove(&(finished, job));
         }
         let kind = snapshot.kind.clone();
         self.ledger.forget(job);
-        if let Some(mut history) = self.histories.remove(&job) {
+        if let Some(history) = self.histories.remove(&job) {
             self.bytes -= history.bytes();
-            while history.drop_first().is_some() {}
-            if let Some((_, position)) = history.dropped {
-                self.dropped_through = self.dropped_through.max(position);
-                let through = self.forgotten.entry(kind).or_default();
-                *through = position.max(*through);
+            self.drop_at(history.last_position());
+            if self.forgotten.len() >= KINDS && !self.forgotten.contains_key(&kind) {
+                let rest = self.forgotten.drain().map(|(_, dropped)| dropped);
+                self.forgotten_rest = rest.fold(self.forgotten_rest, Dropped::and);
             }
+            let through = self.forgotten.entry(kind).or_default();
+            let now = Dropped { position: history.last_position(), count: self.dropped.count };
+            *through = through.and(now);
         }
-        tail.forget(job)
+        self.wakes.push(tail.forget(job));
     }
 
     /// Drops what is too much, after something was added to `job`.
-    fn retain(&mut self, job: JobId, retention: &Retention) {
+    fn retain(&mut self, job: JobId, retention: &Retention, tail: &Tail) {
         while self.histories.get(&job).is_some_and(|history| {
             history.len() > retention.events_per_job || history.bytes() > retention.bytes_per_job
         }) {
             self.drop_first(job);
         }
-        while self.bytes > retention.bytes {
-            let Some(job) = self.droppable.first().map(|(_, job)| *job).or_else(|| self.oldest()) else { break };
-            self.drop_first(job);
+        // Events of jobs that are over go first, then those of jobs that run. Where it is the jobs themselves that weigh, those that
+        // are over go: were they to go for events, one busy job would have all others forgotten, and gain nothing by it.
+        while self.bytes + self.ledger.bytes() > retention.bytes {
+            if let Some((_, job)) = self.droppable.first().copied() {
+                self.drop_first(job);
+            } else if let Some((_, job)) = self.ledger.longest_ended()
+                && self.ledger.bytes() > retention.bytes / 2
+            {
+                self.forget(job, tail);
+            } else if let Some(job) = self.oldest() {
+                self.drop_first(job);
+            } else {
+                break;
+            }
         }
     }
 
@@ -295,15 +336,20 @@ impl State {
     fn drop_first(&mut self, job: JobId) {
         let Some(history) = self.histories.get_mut(&job) else { return };
         let before = history.bytes();
-        if let Some(entry) = history.drop_first() {
-            self.dropped_through = self.dropped_through.max(entry.position);
-        }
+        let dropped = history.drop_first(self.dropped.count + 1);
         self.bytes -= before - history.bytes();
         if history.len() == 0
             && let Some(finished) = self.ledger.snapshot(job).and_then(|snapshot| snapshot.finished_at)
         {
             self.droppable.remove(&(finished, job));
         }
+        if let Some(entry) = dropped {
+            self.drop_at(entry.position);
+        }
+    }
+
+    fn drop_at(&mut self, position: u64) {
+        self.dropped = self.dropped.and(Dropped { position, count: self.dropped.count + 1 });
     }
 
     fn read_job(&mut self, job: JobId, after: Cursor, limit: Limit) -> ReadOutcome {
@@ -311,14 +357,14 @@ impl State {
             return ReadOutcome::UnknownJob;
         };
         let known = match &history.dropped {
-            Some((dropped, _)) if dropped.seq == after.number() => Some(dropped.tag),
+            Some(dropped) if dropped.job.seq == after.number() => Some(dropped.job.tag),
             _ => history.get(after.number()).map(|entry| entry.event.tag()),
         };
         if after.number() > snapshot.seq || known.is_some_and(|tag| !after.agrees_with(tag)) {
             return ReadOutcome::Mismatch;
         }
-        let gap = history.dropped.as_ref().filter(|(dropped, _)| after.number() < dropped.seq);
-        let gap = gap.map(|(dropped, _)| Gap::new(after.number(), dropped.cursor(), vec![dropped.clone()]));
+        let gap = history.dropped.as_ref().filter(|dropped| after.number() < dropped.job.seq);
+        let gap = gap.map(|dropped| Gap::new(after.number(), dropped.job.cursor(), vec![dropped.job.clone()]));
         let from = gap.as_ref().map_or(after.number(), |gap| gap.cursor.number());
         let events = history.read(from, limit);
         let through = events.last().map_or(snapshot.cursor(), |last| last.event.cursor());
@@ -387,26 +433,29 @@ impl State {
     }
 
     fn gap(&self, scope: &Scope, after: u64, resumed_at: u64) -> Option<Gap> {
-        if after >= self.dropped_through {
+        if after >= self.dropped.position {
             return None;
         }
-        let affected = |job: &&Arc<Snapshot>| {
-            scope.includes(job.id, &job.kind)
-                && self
-                    .histories
-                    .get(&job.id)
-                    .and_then(|h| h.dropped.as_ref())
-                    .is_some_and(|(_, position)| *position > after)
-        };
-        let jobs: Vec<_> = self.ledger.newest(None).filter(affected).take(GAP_JOBS).cloned().collect();
+        let (mut jobs, mut covered) = (Vec::new(), 0);
+        for job in self.ledger.newest(None).filter(|job| scope.includes(job.id, &job.kind)) {
+            let dropped = self.histories.get(&job.id).and_then(|history| history.dropped.as_ref());
+            let Some(dropped) = dropped.filter(|dropped| dropped.position > after) else { continue };
+            covered = covered.max(dropped.count);
+            if jobs.len() < GAP_JOBS {
+                jobs.push(job.clone());
+            }
+        }
         let forgotten = match &scope.0 {
-            Selection::Kind(kind) => self.forgotten.get(kind).copied(),
-            Selection::All => self.forgotten.values().copied().max(),
-            Selection::Job(_) | Selection::Jobs(_) => None,
+            Selection::Kind(kind) => self.forgotten.get(kind).copied().unwrap_or_default().and(self.forgotten_rest),
+            Selection::All => self.forgotten.values().copied().fold(self.forgotten_rest, Dropped::and),
+            Selection::Job(_) | Selection::Jobs(_) => Dropped::default(),
         };
-        if jobs.is_empty() && forgotten.is_none_or(|position| position <= after) {
+        if forgotten.position > after {
+            covered = covered.max(forgotten.count);
+        }
+        if covered == 0 {
             return None;
         }
-        Some(Gap::new(after, Cursor::unchecked(resumed_at - 1), jobs).with_covered(self.dropped_through))
+        Some(Gap::new(after, Cursor::unchecked(resumed_at - 1), jobs).with_covered(covered))
     }
 }

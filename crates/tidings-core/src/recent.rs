@@ -1,22 +1,25 @@
 //! The last events of a job that has readers, encoded once for all of them.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::{cursor::Cursor, framing::Framing, log::Entry};
 
 /// The most that one reader is handed at once.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
-/// How much JSON is kept for readers that lag a little. Who lags more reads the log.
+/// How much JSON is kept for readers that lag a little, and for how long once there is something newer. Who lags more reads the log.
 const KEPT: usize = 4 * CHUNK;
+const KEPT_FOR: Duration = Duration::from_secs(5);
 
 /// The last events of one job, in a row, with what has been encoded of them.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     entries: VecDeque<Entry>,
     bytes: usize,
+    pushed: Option<Instant>,
     encoded: Vec<(&'static Framing, Encoded)>,
 }
 
@@ -43,12 +46,17 @@ pub(crate) struct Slice {
 
 impl Recent {
     pub(crate) fn push(&mut self, entries: &[Entry]) {
+        self.pushed = Some(Instant::now());
         for entry in entries {
             self.bytes += entry.event.json().len();
             self.entries.push_back(entry.clone());
         }
-        while self.bytes > KEPT && self.entries.len() > 1 {
-            let Some(dropped) = self.entries.pop_front() else { break };
+        let Some(newest) = self.entries.back().map(|entry| entry.event.time()) else { return };
+        while self.entries.len() > 1
+            && let Some(oldest) = self.entries.front()
+            && (self.bytes > KEPT || newest.since(oldest.event.time()) > KEPT_FOR)
+            && let Some(dropped) = self.entries.pop_front()
+        {
             self.bytes -= dropped.event.json().len();
             for (_, encoded) in &mut self.encoded {
                 encoded.drop_through(dropped.event.seq());
@@ -82,6 +90,16 @@ impl Recent {
         let (bytes, last) = encoded.after(after)?;
         let event = &self.entries.get(usize::try_from(last.checked_sub(first)?).ok()?)?.event;
         Some(Held::Slice(Slice { bytes, cursor: event.cursor(), terminal: event.is_terminal() }))
+    }
+
+    /// Keeps just the last event where nothing has come for a while: those who wait have all seen it by then.
+    pub(crate) fn rest(&mut self) {
+        let silent = self.pushed.is_some_and(|pushed| pushed.elapsed() > KEPT_FOR);
+        if silent && self.entries.len() > 1 {
+            let last = self.entries.pop_back();
+            self.clear();
+            self.push(last.as_slice());
+        }
     }
 
     /// Holds nothing any more, so that readers ask the log.
@@ -193,10 +211,14 @@ mod tests {
     }
 
     fn entries(count: u64, line: &str) -> Vec<Entry> {
+        entries_every(0, count, line)
+    }
+
+    fn entries_every(millis: u64, count: u64, line: &str) -> Vec<Entry> {
         let (job, mut at) = (JobId::new(), (0, Tag::START));
         (1..=count)
             .map(|position| {
-                let event = Event::seal(job, at, Timestamp::from_millis(0), &Draft::log("s", line));
+                let event = Event::seal(job, at, Timestamp::from_millis(position * millis), &Draft::log("s", line));
                 at = (event.seq(), event.tag());
                 Entry { position, event }
             })
@@ -257,7 +279,31 @@ mod tests {
         assert!(matches!(recent.after(99, &LINES), Held::Slice(_)));
     }
 
+    #[test]
+    fn a_slow_trickle_leaves_little_behind() {
+        let mut recent = Recent::default();
+        for entry in entries_every(1000, 100, "x") {
+            recent.push(std::slice::from_ref(&entry));
+            assert!(matches!(recent.after(entry.event.seq() - 1, &LINES), Held::Slice(_)));
+        }
+        assert_eq!(recent.entries.len(), 6);
+        assert_eq!(recent.after(90, &LINES), Held::Elsewhere);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_leaves_little_behind_too() {
+        let mut recent = Recent::default();
+        recent.push(&entries(100, "x"));
+        recent.rest();
+        assert_eq!(recent.entries.len(), 100);
+        tokio::time::advance(KEPT_FOR * 2).await;
+        recent.rest();
+        assert_eq!((recent.entries.len(), recent.encoded.len()), (1, 0));
+        assert_eq!((recent.after(100, &LINES), recent.after(98, &LINES)), (Held::CaughtUp, Held::Elsewhere));
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
         fn readers_get_every_event_once(batches in prop::collection::vec((1u64..20, 0u64..40), 1..20), size in 1usize..9000) {
             let all = entries(batches.iter().map(|(count, _)| count).sum(), &"x".repeat(size));

@@ -38,6 +38,7 @@ fn a_node_is_killed_and_comes_back_at_the_same_place() {
 fn a_suspended_node_takes_connections_and_answers_when_resumed() {
     let node = Node::start().unwrap();
     node.suspend().unwrap();
+    node.suspend().unwrap();
 
     let mut stream = TcpStream::connect(node.addr()).unwrap();
     stream.write_all(b"AMQP\x00\x00\x09\x01").unwrap();
@@ -49,6 +50,11 @@ fn a_suspended_node_takes_connections_and_answers_when_resumed() {
     let mut first = [0; 1];
     stream.read_exact(&mut first).unwrap();
     assert_eq!(first, [1]);
+
+    // The next time counts as well.
+    node.suspend().unwrap();
+    node.resume().unwrap();
+    assert!(greets(node.addr()));
 }
 
 /// Starts this very test again as a process that holds a node, kills that process, and looks for what is left.

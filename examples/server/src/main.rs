@@ -1,2 +1,113 @@
-//! Tidings as a server of its own.
-fn main() {}
+//! Tidings as a server of its own: `tidings-server --help` says how it is run.
+
+use std::{
+    error::Error,
+    io::{self, IsTerminal, Write},
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::Parser;
+use tidings::{Host, HostNames, Kind, MemoryLog};
+use tidings_server::{
+    config::{Arguments, Config},
+    connections,
+    pipeline::Pipelines,
+    process::{self, Launcher},
+    service::WithHealth,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// What is logged where RUST_LOG says nothing. The broker's client calls the end of every connection an error, and the relay
+/// says what is worth knowing of them.
+const DEFAULT_FILTER: &str = "info,lapin=off";
+
+fn main() -> ExitCode {
+    if let Some(code) = process::supervise_if_asked() {
+        return code;
+    }
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let colours = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tidings-server: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let mut config = Config::load(arguments)?;
+    config.limits.request_target_bytes = config.connections.request_target_bytes;
+    // Before anybody can know that the server is there, so that no signal is missed.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+    let address = listener.local_addr()?;
+
+    let pipelines = Pipelines::new(config.pipelines, Launcher::this_program());
+    let kind: Kind = "pipeline".parse()?;
+    let builder = Host::builder()
+        .with_log(Arc::new(MemoryLog::new(config.retention)))
+        .with_limits(config.limits)
+        .with_base(config.base)
+        .with_names(names(address, config.hosts))
+        .with_worker(kind, Arc::new(pipelines), None);
+    let (host, driver) = config.transports.mount(builder).build()?;
+
+    let closing = CancellationToken::new();
+    let serving = connections::serve(listener, WithHealth::new(host), config.connections, closing.clone());
+    let mut serving_task = None;
+    // Requests are taken once the driver has taken up what the log holds, for it takes every job that waits by then.
+    let signalled = async {
+        serving_task = Some(tokio::spawn(serving));
+        announce(address);
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!("{name}: no new jobs; those that run have their grace");
+    };
+    driver.run(signalled).await;
+    closing.cancel();
+    if let Some(serving) = serving_task {
+        serving.await?;
+    }
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Tells whoever started the server where it listens. That nobody may be reading is no reason not to serve.
+fn announce(address: SocketAddr) {
+    let mut stdout = io::stdout();
+    let _ = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    tracing::info!(%address, "listening");
+}
+
+/// What `Host` may say: the listening address, and what is configured.
+fn names(address: SocketAddr, configured: Vec<String>) -> HostNames {
+    if configured.iter().any(|name| name == "*") {
+        return HostNames::any();
+    }
+    let port = address.port();
+    let mut names = configured;
+    names.push(address.to_string());
+    if address.ip().is_loopback() || address.ip().is_unspecified() {
+        names.extend(["127.0.0.1", "[::1]", "localhost"].map(|name| format!("{name}:{port}")));
+    }
+    // Clients leave the scheme's own port out.
+    let short: Vec<_> = names.iter().filter_map(|name| name.strip_suffix(":80")).map(str::to_owned).collect();
+    names.extend(short);
+    HostNames::only(names)
+}

@@ -13,15 +13,15 @@ pub(super) struct Runner {
     pub(super) tally: Tally,
     /// One entry for each part that has ended.
     parts: Vec<Part>,
-    /// What has failed in the part that runs.
-    failures: usize,
+    /// What has failed in the part that runs: one line each.
+    failures: Vec<String>,
 }
 
 #[derive(Debug)]
 struct Part {
     name: String,
     took: Duration,
-    outcome: &'static str,
+    failures: Vec<String>,
 }
 
 impl Runner {
@@ -29,10 +29,9 @@ impl Runner {
     pub(super) fn part(&mut self, name: &str, run: impl FnOnce(&mut Self)) {
         println!("\n== {name}");
         let started = Instant::now();
-        self.failures = 0;
         run(self);
-        let outcome = if self.failures == 0 { "ok" } else { "FAILED" };
-        self.parts.push(Part { name: name.to_owned(), took: started.elapsed(), outcome });
+        let failures = std::mem::take(&mut self.failures);
+        self.parts.push(Part { name: name.to_owned(), took: started.elapsed(), failures });
     }
 
     /// Runs a command that is no test. Its output is shown if it fails.
@@ -47,23 +46,27 @@ impl Runner {
 
     /// Notes a failure that no command has shown.
     pub(super) fn fail(&mut self, why: &str) {
-        println!("{why}");
-        self.failures += 1;
+        println!("   {why}");
+        self.failures.push(why.to_owned());
         self.tally.add_failure();
     }
 
-    /// Prints the seconds of each part. Says whether all of them passed.
+    /// Prints the seconds of each part, and what has failed in it. Says whether all of them passed.
     pub(super) fn summary(&self) -> bool {
         println!("\n== summary");
-        for Part { name, took, outcome } in &self.parts {
-            println!("{:>7.1} s  {name}: {outcome}", took.as_secs_f64());
+        for Part { name, took, failures } in &self.parts {
+            println!("{:>7.1} s  {name}: {}", took.as_secs_f64(), if failures.is_empty() { "ok" } else { "FAILED" });
+            for failure in failures {
+                println!("           {failure}");
+            }
         }
-        self.parts.iter().all(|part| part.outcome == "ok")
+        self.parts.iter().all(|part| part.failures.is_empty())
     }
 
     /// `failed_tests` adds the output to the tally, and says how many tests failed in it.
     fn step(&mut self, mut command: Command, failed_tests: impl FnOnce(&mut Tally, &str) -> u64) {
-        print!("   {}", show(&command));
+        let shown = show(&command);
+        print!("   {shown}");
         // Progress that can't be shown is no reason to stop.
         let _ = io::stdout().flush();
         let started = Instant::now();
@@ -71,7 +74,7 @@ impl Runner {
             Ok(done) => done,
             Err(error) => {
                 println!();
-                return self.fail(&format!("can't run it: {error}"));
+                return self.fail(&format!("can't run {shown}: {error}"));
             }
         };
         let seconds = started.elapsed().as_secs_f64();
@@ -81,7 +84,7 @@ impl Runner {
             return;
         }
         println!(" … FAILED ({status}) after {seconds:.1} s:\n{printed}");
-        self.failures += 1;
+        self.failures.push(shown);
         if failed_tests == 0 {
             self.tally.add_failure();
         }
@@ -139,8 +142,8 @@ mod tests {
         runner.part("good again", |runner| runner.check(shell("exit 0")));
         assert!(!runner.summary());
         assert_eq!(runner.tally.to_string(), "0 passed, 1 failed, 0 skipped");
-        let outcomes: Vec<_> = runner.parts.iter().map(|part| part.outcome).collect();
-        assert_eq!(outcomes, ["ok", "FAILED", "ok"]);
+        let failures: Vec<_> = runner.parts.iter().map(|part| part.failures.concat()).collect();
+        assert_eq!(failures, ["", "sh -c exit 1", ""]);
     }
 
     #[test]

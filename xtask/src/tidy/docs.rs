@@ -22,8 +22,12 @@ pub(super) fn check(workspace: &Workspace) -> Vec<Finding> {
         }
     }
     for package in &workspace.packages {
-        if !page(ARCHITECTURE).contains(&format!("`{}`", package.name)) {
-            let fix = format!("add `{}` and what it is", package.name);
+        let is_shown =
+            [format!("`{}`", package.name), format!("`{}`", package.folder), format!("`{}/", package.folder)]
+                .iter()
+                .any(|reference| page(ARCHITECTURE).contains(reference));
+        if !is_shown {
+            let fix = format!("add `{}` and what it is", package.folder);
             findings.push(Finding::new(ARCHITECTURE, format!("the map does not show {}", package.name), fix));
         }
     }
@@ -82,6 +86,13 @@ mod tests {
     fn a_crate_that_the_map_does_not_show_is_found() {
         let workspace = with(ARCHITECTURE, "| `tidings-sse` | x |", "");
         assert_one(&check(&workspace), ARCHITECTURE, "does not show tidings-sse");
+        // A crate may be shown by its folder, whole or by the files in it; another folder's name is not its own.
+        for (shown, findings) in
+            [("crates/tidings-sse", 0), ("crates/tidings-sse/src/lib.rs", 0), ("crates/tidings-ss", 1)]
+        {
+            let workspace = with(ARCHITECTURE, "| `tidings-sse` | x |", &format!("| `{shown}` | x |"));
+            assert_eq!(check(&workspace).len(), findings, "{shown}");
+        }
     }
 
     #[test]

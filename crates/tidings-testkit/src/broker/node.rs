@@ -8,7 +8,7 @@ use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 use super::error::{Error, Kind, While};
 use super::layout::Layout;
@@ -102,14 +102,21 @@ impl Node {
         wait_until("rabbitmq-server", broker, &self.layout, || speaks_amqp(self.layout.amqp()))
     }
 
-    /// Freezes the broker (SIGSTOP): its connections stay open and nothing answers on them. Does nothing where it
-    /// is killed.
+    /// Freezes the broker (SIGSTOP) and waits until it stands still: its connections stay open, and nothing answers on
+    /// them. Does nothing where it is killed.
     ///
     /// # Errors
     ///
     /// Where the operating system refuses.
     pub fn suspend(&self) -> Result<(), Error> {
-        self.signal(Signal::STOP).while_doing("suspend the broker")
+        self.signal(Signal::STOP).while_doing("suspend the broker")?;
+        if let Some(broker) = &self.broker {
+            // The signal is only on its way yet, and the broker's threads may still answer. NOWAIT leaves both the
+            // broker's end to `kill` and its standing still to the next call of this.
+            let until = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            waitid(WaitId::Pid(Pid::from_child(broker)), until).while_doing("wait until the broker stands still")?;
+        }
+        Ok(())
     }
 
     /// Lets the broker go on after [`suspend`](Self::suspend) (SIGCONT).

@@ -1,0 +1,91 @@
+//! What the head of an answer says, and what becomes of an answer that is not the one asked for.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, Response, header};
+use serde::Deserialize;
+
+use crate::{client::Body, error::Error};
+
+/// A problem's text is for people; nobody needs more of it than this.
+const MAX_PROBLEM_BYTES: usize = 64 * 1024;
+
+/// How long `Retry-After` asks to wait: seconds, or until a date (RFC 9110, 10.2.3). What is neither is ignored.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    // A date that has passed means now.
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// Whether the content is of this type, whatever its parameters.
+pub(crate) fn is_content_type(headers: &HeaderMap, expected: &str) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(expected)
+}
+
+/// The error that an answer with an unexpected status is, with the name of the problem that its body tells.
+pub(crate) async fn refused(response: Response<Body>) -> Error {
+    let (head, body) = response.into_parts();
+    let problem = if is_content_type(&head.headers, "application/problem+json") {
+        // Where the body can't be had, the status is all there is to tell.
+        body.collect(MAX_PROBLEM_BYTES).await.ok().and_then(|body| problem(&body))
+    } else {
+        None
+    };
+    Error::refused(head.status, problem, retry_after(&head.headers))
+}
+
+fn problem(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Problem {
+        r#type: String,
+    }
+    let problem: Problem = serde_json::from_slice(body).ok()?;
+    Some(problem.r#type.strip_prefix("urn:tidings:problem:")?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn after(value: &str) -> Option<Duration> {
+        retry_after(&HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from_str(value).expect("a value"))]))
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(after("0"), Some(Duration::ZERO));
+        assert_eq!(after(" 120 "), Some(Duration::from_secs(120)));
+        assert_eq!(after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        let in_a_minute = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(60));
+        assert!(after(&in_a_minute).is_some_and(|wait| wait.as_secs().abs_diff(60) <= 2));
+        for bad in ["", "-1", "1.5", "soon", "99999999999999999999"] {
+            assert_eq!(after(bad), None, "{bad:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_content_type_has_parameters_and_any_case() {
+        let is = |value| {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]);
+            is_content_type(&headers, "text/event-stream")
+        };
+        assert!(is("text/event-stream") && is("Text/Event-Stream ;charset=utf-8") && is("text/event-stream;x=y"));
+        assert!(!is("text/event-streams") && !is("text/plain; text/event-stream") && !is(""));
+    }
+
+    #[test]
+    fn a_problem_is_known_by_its_name() {
+        assert_eq!(problem(br#"{"type":"urn:tidings:problem:unknown-job","x":1}"#).as_deref(), Some("unknown-job"));
+        for other in [&b"{}"[..], b"", br#"{"type":"about:blank"}"#, br#"{"type":7}"#] {
+            assert_eq!(problem(other), None);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a follower of a job tells: its events, and where some were no longer kept.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use tidings_core::{Cursor, Event, Json};
+
+use crate::error::Error;
+
+/// Something that a client learns about a job.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Update {
+    /// The job's next event. [`Event::json`] are the bytes that came over the wire.
+    Event(Event),
+    /// Events after the last one seen are no longer kept.
+    Gap(Gap),
+}
+
+/// Events that were dropped before this client could see them.
+#[derive(Clone, Debug, Deserialize)]
+#[non_exhaustive]
+pub struct Gap {
+    /// The `seq` after which events were asked for.
+    pub requested: u64,
+    /// The `seq` of the first event that follows.
+    pub resumed_at: u64,
+    /// The job's snapshot as JSON, as of its own `seq`: events up to that one are already in it.
+    pub job: Json,
+}
+
+impl Gap {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, Error> {
+        serde_json::from_slice(json).map_err(|error| Error::malformed("what came is no gap").with_source(error))
+    }
+}
+
+pub(crate) fn parse_event(json: Bytes) -> Result<Event, Error> {
+    Event::parse(json).map_err(|error| Error::malformed("what came is no event").with_source(error))
+}
+
+/// How far a follower is in its job: sees to it that seqs only rise, one by one or over a gap that was told.
+#[derive(Debug)]
+pub(crate) struct Run {
+    last: u64,
+}
+
+impl Run {
+    pub(crate) fn new(after: Option<Cursor>) -> Self {
+        Self { last: after.unwrap_or_default().number() }
+    }
+
+    /// Gives the update back if it is the next one, and `None` if it is a repeat.
+    pub(crate) fn admit(&mut self, update: Update) -> Result<Option<Update>, Error> {
+        let next = self.last + 1;
+        match &update {
+            Update::Event(event) if event.seq() > next => {
+                return Err(Error::malformed(format!("event {} came in the place of event {next}", event.seq())));
+            }
+            Update::Event(event) if event.seq() < next => return Ok(None),
+            Update::Event(_) => self.last = next,
+            Update::Gap(gap) => self.last = self.last.max(gap.resumed_at.saturating_sub(1)),
+        }
+        Ok(Some(update))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_core::{Draft, JobId, Tag, Timestamp};
+
+    use super::*;
+
+    fn event(seq: u64) -> Update {
+        let (job, time) = (JobId::new(), Timestamp::from_millis(0));
+        Update::Event(Event::seal(job, (seq - 1, Tag::START), time, &Draft::log("stdout", "")))
+    }
+
+    fn gap(resumed_at: u64) -> Update {
+        Update::Gap(Gap { requested: 0, resumed_at, job: Json::null() })
+    }
+
+    #[test]
+    fn repeats_are_dropped_and_holes_are_errors() {
+        let mut run = Run::new(None);
+        assert!(matches!(run.admit(event(1)), Ok(Some(_))));
+        assert!(matches!(run.admit(event(1)), Ok(None)));
+        assert!(matches!(run.admit(event(2)), Ok(Some(_))));
+        assert!(run.admit(event(4)).is_err());
+        let mut run = Run::new(Some(Cursor::unchecked(7)));
+        assert!(matches!(run.admit(event(7)), Ok(None)));
+        assert!(matches!(run.admit(event(8)), Ok(Some(_))));
+    }
+
+    #[test]
+    fn a_gap_may_be_jumped_once_it_is_told() {
+        let mut run = Run::new(None);
+        assert!(matches!(run.admit(gap(120)), Ok(Some(_))));
+        assert!(matches!(run.admit(event(119)), Ok(None)));
+        assert!(matches!(run.admit(event(120)), Ok(Some(_))));
+        assert!(matches!(run.admit(gap(3)), Ok(Some(_))), "an old gap does not turn the run back");
+        assert!(matches!(run.admit(event(121)), Ok(Some(_))));
+    }
+}

@@ -1,0 +1,7 @@
+//! Counts lines, words and characters.
+
+mod counts;
+mod report;
+
+pub use counts::Counts;
+pub use report::report;

@@ -1,0 +1,246 @@
+//! One connection from its first byte to its last.
+
+use std::{
+    convert::Infallible,
+    error::Error,
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::Either;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::{HttpService, service_fn},
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use super::{
+    Limits,
+    activity::{Activity, Tracked},
+    first::{First, read_first},
+    head::{self, LINE_REST, Refusal},
+    paced::Paced,
+};
+
+/// What the kernel keeps for a client that does not read (it doubles the number). Together with hyper's own buffer this
+/// bounds what such a client costs.
+const SEND_BUFFER: usize = 32 * 1024;
+
+/// What hyper keeps of an answer that an HTTP/2 client does not read.
+const STREAM_BUFFER: usize = 64 * 1024;
+
+/// hyper's smallest buffer, and how many fields it takes without allocating for them.
+const SMALLEST_BUFFER: usize = 8 * 1024;
+const HYPERS_FIELDS: usize = 100;
+
+/// How often a silent HTTP/2 connection is asked whether it lives, and how long it has for the answer.
+const PING: Duration = Duration::from_secs(20);
+
+/// How long a client may be silent after its last answer until it is closed, and how long all of that may take. A socket
+/// that is closed with bytes unread resets the connection, and the client may never see that answer.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_IN_ALL: Duration = Duration::from_secs(10);
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    limits: Arc<Limits>,
+    activity: Arc<Activity>,
+    closing: CancellationToken,
+}
+
+impl Connection {
+    pub(super) fn new(limits: Arc<Limits>, closing: CancellationToken) -> Self {
+        Self { limits, activity: Arc::default(), closing }
+    }
+
+    /// Serves it to its end, which comes early if `closing` is cancelled or the client goes over a limit.
+    pub(super) async fn serve<S, B>(self, mut stream: TcpStream, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        if let Err(error) = set_options(&stream, &self.limits) {
+            tracing::debug!(%error, "a connection ended before it began");
+            return;
+        }
+        let first = self.closing.run_until_cancelled(read_first(&mut stream, &self.limits));
+        match first.await {
+            Some(First::Http1(begun)) => self.serve_http1(stream, begun, service).await,
+            Some(First::Http2(begun)) => self.serve_http2(stream, begun, service).await,
+            Some(First::Refused(refusal)) => refuse(stream, refusal, &self.limits).await,
+            Some(First::Nothing) | None => {}
+        }
+    }
+
+    async fn serve_http1<S, B>(self, stream: TcpStream, begun: Bytes, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let io = Paced::new(stream, begun, Arc::clone(&self.activity), self.limits.write_stall)
+            .with_head_limit(self.limits.header);
+        let http1 = http1_builder(&self.limits);
+        let mut connection = http1.serve_connection(TokioIo::new(io), self.service(service));
+        self.drive(Pin::new(&mut connection)).await;
+        linger(connection.into_parts().io.into_inner().into_inner()).await;
+    }
+
+    async fn serve_http2<S, B>(self, stream: TcpStream, begun: Bytes, service: S)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let io = Paced::new(stream, begun, Arc::clone(&self.activity), self.limits.write_stall);
+        let http2 = http2_builder(&self.limits);
+        let connection = http2.serve_connection(TokioIo::new(io), self.service(service));
+        self.drive(pin!(connection)).await;
+    }
+
+    /// The service as hyper calls it: behind the limits on heads, and with each request counted.
+    fn service<S, B>(
+        &self,
+        service: S,
+    ) -> impl HttpService<Incoming, ResBody = Answer<B>, Error = Infallible, Future: Send + 'static> + use<S, B>
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let limits = Arc::clone(&self.limits);
+        let activity = Arc::clone(&self.activity);
+        service_fn(move |request: Request<Incoming>| {
+            let mut service = service.clone();
+            let running = activity.begin();
+            let (head, body) = request.into_parts();
+            let checked = head::check(&head, &limits);
+            async move {
+                let response = match checked {
+                    Ok(()) => {
+                        let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
+                        let Ok(response) = service.call(Request::from_parts(head, body)).await;
+                        response.map(Either::Right)
+                    }
+                    Err(refusal) => refusal.response().map(Either::Left),
+                };
+                Ok(response.map(|body| Tracked { body, running }))
+            }
+        })
+    }
+
+    /// Runs a connection to its end, which comes early if it idles or the server closes.
+    async fn drive<C>(&self, mut connection: Pin<&mut C>)
+    where
+        C: GracefulConnection<Error = hyper::Error>,
+    {
+        let mut ending = false;
+        let mut begun = self.activity.begun();
+        let mut idle = interval(self.limits.idle);
+        idle.reset();
+        loop {
+            tokio::select! {
+                outcome = connection.as_mut() => {
+                    if let Err(error) = outcome {
+                        tracing::debug!(%error, "a connection broke");
+                    }
+                    return;
+                }
+                () = self.closing.cancelled(), if !ending => {}
+                _ = idle.tick(), if !ending => {
+                    let before = std::mem::replace(&mut begun, self.activity.begun());
+                    if !self.activity.is_idle() || before != begun {
+                        continue;
+                    }
+                }
+            }
+            ending = true;
+            connection.as_mut().graceful_shutdown();
+        }
+    }
+}
+
+/// The body of an answer: the service's, or that of a refusal.
+type Answer<B> = Tracked<Either<tidings::Body, B>>;
+
+fn set_options(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    // A peer that is gone without a word is noticed by what it does not acknowledge.
+    socket.set_tcp_user_timeout(Some(limits.write_stall))
+}
+
+fn http1_builder(limits: &Limits) -> http1::Builder {
+    let mut http1 = http1::Builder::new();
+    // `Paced` times heads: hyper's own limit would count from the end of the request before.
+    http1.timer(TokioTimer::new()).header_read_timeout(None);
+    // Holds one head that is within the limits, and as much of an answer.
+    let head = limits.request_target_bytes + LINE_REST + limits.header_block_bytes;
+    http1.max_buf_size(head.max(SMALLEST_BUFFER));
+    if limits.header_fields > HYPERS_FIELDS {
+        http1.max_headers(limits.header_fields);
+    }
+    http1
+}
+
+fn http2_builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2.timer(TokioTimer::new());
+    http2.max_concurrent_streams(limits.streams_per_connection);
+    http2.max_send_buf_size(STREAM_BUFFER);
+    http2.keep_alive_interval(PING).keep_alive_timeout(PING);
+    // Twice the limit, so that what is a little over it still gets an answer with a body.
+    let block = limits.header_block_bytes.saturating_mul(2);
+    http2.max_header_list_size(u32::try_from(block).unwrap_or(u32::MAX));
+    http2
+}
+
+/// Answers a head that hyper has not seen, in hyper's words: it is given a request that stands for the refused one.
+async fn refuse(stream: TcpStream, refusal: Refusal, limits: &Limits) {
+    let stand_in = Bytes::from_static(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n");
+    let io = Paced::new(stream, stand_in, Arc::default(), limits.write_stall);
+    let service = service_fn(|_| async move { Ok::<_, Infallible>(refusal.response()) });
+    let mut connection = http1_builder(limits).serve_connection(TokioIo::new(io), service);
+    if Pin::new(&mut connection).await.is_ok() {
+        linger(connection.into_parts().io.into_inner().into_inner()).await;
+    }
+}
+
+/// Ends a connection so that its client can still read the last answer.
+async fn linger(mut stream: TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let read_on = async {
+        // On the heap: on the stack it would make every connection larger for as long as it lives.
+        let mut unread = vec![0; 4096];
+        while let Ok(Ok(1..)) = timeout(LINGER, stream.read(&mut unread)).await {}
+    };
+    // However it ends, the connection is over.
+    let _ = timeout(LINGER_IN_ALL, read_on).await;
+}
