@@ -16,6 +16,6 @@ pub use self::{
     failure::Failure,
     page::Page,
     scenario::{Outcome, Scenario, assert_holds},
-    server::{KIND, Server},
+    server::{Author, KIND, Server},
     wire::{Cut, Response},
 };

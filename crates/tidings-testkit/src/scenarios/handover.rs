@@ -22,7 +22,7 @@ const CLIENTS: usize = 25;
 const BATCHES: (usize, usize) = (100, 5);
 
 pub(crate) async fn joins_without_a_seam(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, Retention::default()).await?;
+    let server = Server::of(&**adapter, Retention::default()).await?;
     let job = server.open().await?;
     let (written, seq) = watch::channel(2);
     let mut clients = JoinSet::new();
