@@ -16,10 +16,10 @@ use crate::{
 };
 
 /// How many clients join.
-const CLIENTS: usize = 25;
+const CLIENTS: usize = 15;
 
 /// How many batches are written, and how many events are in each.
-const BATCHES: (usize, usize) = (100, 5);
+const BATCHES: (usize, usize) = (60, 5);
 
 pub(crate) async fn joins_without_a_seam(adapter: &Subject) -> Result<(), Failure> {
     let server = Server::of(&**adapter, Retention::default()).await?;
