@@ -20,7 +20,7 @@ struct Recorder {
     kept: Mutex<(Ledger, Vec<Record>, u64)>,
 }
 
-const ROOM: Capacity = Capacity { jobs: 1000, waiting: 1000, bytes: usize::MAX };
+const ROOM: Capacity = Capacity { jobs: 1000, waiting: 1000, bytes: usize::MAX, keys: usize::MAX };
 
 #[async_trait]
 impl EventLog for Recorder {

@@ -175,3 +175,28 @@ async fn over_several_jobs_a_gap_names_those_that_it_concerns() {
     let mut follow = server.host.feed().follow(Scope::jobs([calm]), Cursor::START).await.expect("it is followed");
     assert!(matches!(follow.next().await, Some(Ok(Item::Events(events))) if events.len() == 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_of_several_jobs_is_told_of_each_gap_whichever_was_dropped_first() {
+    let server = start(|retention| retention.events_per_job = 10);
+    let (one, other) = (open(&server).await, open(&server).await);
+    let mut follow = server.host.feed().follow(Scope::all(), Cursor::START).await.expect("jobs");
+    // So large that the follower does not read all of them at once.
+    lines(&server, one, 8, 20_000).await;
+    lines(&server, other, 20, 1).await;
+    assert!(matches!(follow.next().await, Some(Ok(Item::Events(_)))), "what was there when it began");
+    let mut told = async || match tokio::time::timeout(Duration::from_secs(60), follow.next()).await.expect("more") {
+        Some(Ok(Item::Gap(gap))) => gap.jobs.iter().map(|job| job.id).collect(),
+        Some(Ok(Item::Events(_))) => Vec::new(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told().await, [other]);
+    assert_eq!(told().await, []);
+    // Before the end of what was dropped of the other one, and after what the follower has read.
+    lines(&server, one, 6, 1).await;
+    let mut next = told().await;
+    while next.is_empty() {
+        next = told().await;
+    }
+    assert!(next.contains(&one), "{next:?}");
+}
