@@ -137,6 +137,23 @@ struct Wire<'a> {
 #[error("not an event: {0}")]
 pub struct InvalidEvent(String);
 
+/// What the data of a terminal event hold, for whoever checks them and whoever folds them.
+#[derive(Deserialize)]
+pub(crate) struct Outcome<'a> {
+    #[serde(borrow)]
+    pub(crate) result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) error: Option<&'a RawValue>,
+    #[serde(rename = "reason")]
+    _reason: Option<String>,
+}
+
+impl<'a> Outcome<'a> {
+    pub(crate) fn read(data: &'a Json) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(data.as_str())
+    }
+}
+
 /// An event that has no number yet.
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -341,20 +358,11 @@ fn check(kind: &EventType, data: &Json) -> Result<(), String> {
         _line: String,
     }
     #[derive(Deserialize)]
-    struct Error {
-        error: Json,
-    }
-    #[derive(Deserialize)]
     struct Described {
         #[serde(rename = "code")]
         _code: String,
         #[serde(rename = "message")]
         _message: String,
-    }
-    #[derive(Deserialize)]
-    struct Reason {
-        #[serde(rename = "reason")]
-        _reason: Option<String>,
     }
     if !matches!(kind, EventType::Custom(_)) && !data.is_object() {
         return Err("an object is expected".to_owned());
@@ -369,13 +377,13 @@ fn check(kind: &EventType, data: &Json) -> Result<(), String> {
         }
         EventType::Log => data.to::<Printed>().map(drop).map_err(|e| e.to_string()),
         EventType::Failed => {
-            let error = data.to::<Error>().map_err(|e| e.to_string())?.error;
-            if !error.is_object() {
+            let error = Outcome::read(data).map_err(|e| e.to_string())?.error.map(|error| data.part(error));
+            let Some(error) = error.filter(Json::is_object) else {
                 return Err("error: an object is expected".to_owned());
-            }
+            };
             error.to::<Described>().map(drop).map_err(|e| format!("error: {e}"))
         }
-        EventType::Cancelled => data.to::<Reason>().map(drop).map_err(|e| e.to_string()),
+        EventType::Succeeded | EventType::Cancelled => Outcome::read(data).map(drop).map_err(|e| e.to_string()),
         _ => Ok(()),
     }
 }
@@ -484,6 +492,8 @@ mod tests {
             ("failed", r#"{"error":"x"}"#),
             ("failed", r#"{"error":["x","y"]}"#),
             ("cancelled", r#"{"reason":1}"#),
+            ("succeeded", r#"{"result":1,"result":2}"#),
+            ("failed", r#"{"error":{"code":"x","message":"y"},"result":1,"result":2}"#),
             ("queued", r#"{"kind":"a","input":{}}"#),
             ("started", r#"{"attempt":2}"#),
             ("cancelling", r#"{"reason":null}"#),

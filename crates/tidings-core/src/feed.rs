@@ -138,6 +138,10 @@ impl Feed {
         loop {
             let read = read(&*self.log, &scope, at, rest).await?;
             let job = read.job.ok_or(ReadError::UnknownJob)?;
+            if read.gap.is_some() && (gap.is_some() || !batches.is_empty()) {
+                // Dropped between two reads. It is told with the page that begins there.
+                return Ok(Page { job, gap, cursor: at, more: More::Now, batches });
+            }
             gap = gap.or(read.gap);
             at = read.through;
             rest.events = rest.events.saturating_sub(read.events.len());
@@ -376,6 +380,11 @@ impl Follow {
             }
             return Poll::Ready(Some(Ok(out.into())));
         }
+    }
+
+    /// To be called now and then while nothing happens.
+    pub(crate) fn rest(&self) {
+        self.subscription.rest();
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, ReadError>>> {

@@ -14,8 +14,7 @@ const SEALED_AT: usize = 256;
 /// The events of one job that are kept, in chunks that all readers share.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    /// What was dropped, folded, with the position of the last event of it.
-    pub(crate) dropped: Option<(Arc<Snapshot>, u64)>,
+    pub(crate) dropped: Option<Folded>,
     /// The chunks that no longer change.
     sealed: VecDeque<Arc<[Entry]>>,
     /// How many events at the front of the first chunk were dropped.
@@ -27,6 +26,17 @@ pub(crate) struct History {
     shared: Option<Arc<[Entry]>>,
     len: usize,
     bytes: usize,
+}
+
+/// What was dropped of a job.
+#[derive(Clone, Debug)]
+pub(crate) struct Folded {
+    /// The job as of the last event of it.
+    pub(crate) job: Arc<Snapshot>,
+    /// That event's position.
+    pub(crate) position: u64,
+    /// How many events had been dropped of the whole log by then.
+    pub(crate) count: u64,
 }
 
 /// What an event costs in memory, about.
@@ -46,7 +56,7 @@ impl History {
 
     /// The seq of the first event that is kept, or will be.
     pub(crate) fn first_seq(&self) -> u64 {
-        self.dropped.as_ref().map_or(1, |(snapshot, _)| snapshot.seq + 1)
+        self.dropped.as_ref().map_or(1, |dropped| dropped.job.seq + 1)
     }
 
     pub(crate) fn push(&mut self, entry: Entry) {
@@ -67,8 +77,14 @@ impl History {
         }
     }
 
-    /// Takes the oldest event out and folds it into what was dropped.
-    pub(crate) fn drop_first(&mut self) -> Option<Entry> {
+    /// The position of the last event, kept or not.
+    pub(crate) fn last_position(&self) -> u64 {
+        let last = self.open.last().or_else(|| self.sealed.back()?.last()).map(|entry| entry.position);
+        last.or(self.dropped.as_ref().map(|dropped| dropped.position)).unwrap_or_default()
+    }
+
+    /// Takes the oldest event out and folds it into what was dropped: `count` events of the whole log by now.
+    pub(crate) fn drop_first(&mut self, count: u64) -> Option<Entry> {
         if self.sealed.is_empty() {
             self.shared = None;
             self.seal();
@@ -82,17 +98,17 @@ impl History {
         }
         self.len -= 1;
         self.bytes -= cost(&entry);
-        self.fold(&entry);
+        self.fold(&entry, count);
         Some(entry)
     }
 
-    fn fold(&mut self, entry: &Entry) {
+    fn fold(&mut self, entry: &Entry, count: u64) {
         let folded = match self.dropped.take() {
-            Some((mut snapshot, _)) => Arc::make_mut(&mut snapshot).apply(&entry.event).map(|()| snapshot),
+            Some(Folded { mut job, .. }) => Arc::make_mut(&mut job).apply(&entry.event).map(|()| job),
             None => Snapshot::open(&entry.event).map(Arc::new),
         };
         // The ledger has folded the same events in before, so this one fits too.
-        self.dropped = folded.ok().map(|snapshot| (snapshot, entry.position));
+        self.dropped = folded.ok().map(|job| Folded { job, position: entry.position, count });
     }
 
     /// The event with this seq, where it is kept.
@@ -195,12 +211,15 @@ mod tests {
     fn what_is_dropped_is_folded() {
         let mut history = History::default();
         entries(600).into_iter().for_each(|entry| history.push(entry));
-        for _ in 0..300 {
-            history.drop_first();
+        for count in 1..=300 {
+            history.drop_first(count);
         }
-        let (snapshot, position) = history.dropped.clone().expect("a fold");
-        assert_eq!((snapshot.seq, position, history.first_seq()), (300, 300, 301));
-        while history.drop_first().is_some() {}
+        let dropped = history.dropped.clone().expect("a fold");
+        assert_eq!((dropped.job.seq, dropped.position, dropped.count, history.first_seq()), (300, 300, 300, 301));
+        while history.drop_first(0).is_some() {
+            assert_eq!(history.last_position(), 600);
+        }
+        assert_eq!(history.last_position(), 600);
         assert_eq!((history.len(), history.bytes(), history.first_seq()), (0, 0, 601));
     }
 
@@ -218,7 +237,7 @@ mod tests {
                     history.push(entry);
                 }
                 for _ in 0..drop {
-                    history.drop_first();
+                    history.drop_first(0);
                 }
                 let first = history.first_seq();
                 prop_assert_eq!(history.len() as u64, last + 1 - first);

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
+    panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -12,7 +13,6 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use parking_lot::Mutex;
 use sha2::Sha256;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::{Error, ErrorKind},
@@ -47,8 +47,6 @@ pub(crate) struct Inner {
     pub(crate) waiting: Mutex<VecDeque<JobId>>,
     /// Told of each job that joins them.
     pub(crate) arrived: Notify,
-    /// How each job that runs here is asked to stop.
-    pub(crate) running: Mutex<HashMap<JobId, Stop>>,
     pub(crate) leases: Leases,
     /// Set once all transports are mounted, which need the jobs for that.
     links: OnceLock<Links>,
@@ -61,14 +59,6 @@ pub(crate) struct Inner {
 pub(crate) struct Registered {
     pub(crate) worker: Arc<dyn Worker>,
     pub(crate) timeout: Option<Duration>,
-}
-
-/// How a job that runs here is asked to stop.
-#[derive(Debug)]
-pub(crate) struct Stop {
-    pub(crate) token: CancellationToken,
-    /// Why, where somebody has said so.
-    pub(crate) reason: Option<String>,
 }
 
 /// A submission that was accepted.
@@ -104,10 +94,9 @@ impl Jobs {
         limits: Limits,
         kinds: HashMap<Kind, Registered>,
         shutdown: Shutdown,
+        secret: Option<[u8; 32]>,
     ) -> Result<Self, Error> {
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret)
-            .map_err(|e| Error::new(ErrorKind::Unavailable, "the system gives no randomness").with_source(e))?;
+        let secret = secret.map_or_else(random, Ok)?;
         Ok(Self(Arc::new(Inner {
             feed: Feed::new(log.clone()),
             log,
@@ -117,7 +106,6 @@ impl Jobs {
             shutdown,
             waiting: Mutex::default(),
             arrived: Notify::new(),
-            running: Mutex::default(),
             leases: Leases::default(),
             links: OnceLock::new(),
             secret,
@@ -175,7 +163,10 @@ impl Jobs {
         let Some(registered) = self.0.kinds.get(kind) else {
             return Err(Problem::new(ProblemKind::UnknownKind, format!("no jobs of kind {kind} are run here")));
         };
-        registered.worker.check(input).map_err(|why| Problem::new(ProblemKind::InvalidInput, why))
+        // A worker's panic is its own, and whoever submits gets an answer.
+        let checked = std::panic::catch_unwind(AssertUnwindSafe(|| registered.worker.check(input)));
+        let checked = checked.map_err(|_| Problem::from(ProblemKind::Internal))?;
+        checked.map_err(|why| Problem::new(ProblemKind::InvalidInput, why))
     }
 
     pub(crate) fn enqueue(&self, job: JobId) {
@@ -253,10 +244,7 @@ impl Jobs {
             };
             match self.write(job, Intent::From(snapshot.state), drafts).await? {
                 Ok(appended) => {
-                    if let Some(stop) = self.0.running.lock().get_mut(&job) {
-                        stop.reason = reason.map(str::to_owned);
-                        stop.token.cancel();
-                    }
+                    self.0.waiting.lock().retain(|waiting| *waiting != job);
                     return Ok(appended.job);
                 }
                 // It has moved on in between: look again.
@@ -343,14 +331,15 @@ impl Jobs {
     }
 
     /// The data of a gap as JSON on one line: with the `job` that a reader of one job follows, or with the `jobs` that
-    /// it concerns.
+    /// it concerns, as in a list: of hundreds, inputs and results may be more than anybody asked for.
     #[must_use]
     pub fn gap_json(&self, gap: &Gap, scope: GapScope) -> String {
-        let jobs: Vec<_> = gap.jobs.iter().map(|job| self.snapshot_json(job)).collect();
-        let texts: Vec<_> = jobs.iter().map(|json| String::from_utf8_lossy(json)).collect();
-        let jobs = match (scope, texts.first()) {
-            (GapScope::OneJob, Some(job)) => format!(r#""job":{job}"#),
-            _ => format!(r#""jobs":[{}]"#, texts.join(",")),
+        let jobs = match (scope, gap.jobs.first()) {
+            (GapScope::OneJob, Some(job)) => format!(r#""job":{}"#, String::from_utf8_lossy(&self.snapshot_json(job))),
+            _ => {
+                let jobs: Vec<_> = gap.jobs.iter().map(|job| self.listed_json(job)).collect();
+                format!(r#""jobs":[{}]"#, jobs.join(","))
+            }
         };
         format!(r#"{{"requested":{},"resumed_at":{},{jobs}}}"#, gap.requested, gap.resumed_at)
     }
@@ -396,6 +385,12 @@ impl fmt::Debug for Jobs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Jobs").field("log", &self.0.log).field("kinds", &self.0.kinds).finish_non_exhaustive()
     }
+}
+
+fn random() -> Result<[u8; 32], Error> {
+    let mut secret = [0; 32];
+    let filled = getrandom::fill(&mut secret).map(|()| secret);
+    filled.map_err(|e| Error::new(ErrorKind::Unavailable, "the system gives no randomness").with_source(e))
 }
 
 /// What a client is told where a write of its was refused.

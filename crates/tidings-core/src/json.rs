@@ -78,9 +78,11 @@ impl Json {
         serde_json::from_slice(&self.0).map_err(InvalidJson::syntax)
     }
 
-    /// A value within this one, which shares its memory. It must have been read from this very text.
+    /// A value within this one, read from this very text. It shares its memory where it is most of it: a small part must not keep
+    /// a large whole alive.
     pub(crate) fn part(&self, value: &RawValue) -> Self {
-        Self(self.0.slice_ref(value.get().as_bytes()))
+        let part = value.get().as_bytes();
+        Self(if 2 * part.len() < self.0.len() { Bytes::copy_from_slice(part) } else { self.0.slice_ref(part) })
     }
 
     /// A part of bytes that are known to hold a compact value there.

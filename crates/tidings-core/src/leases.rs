@@ -29,14 +29,17 @@ struct State {
 struct Lease {
     length: Duration,
     renewed: Instant,
+    /// Where it stands among those that are due.
+    due: Instant,
 }
 
 impl Leases {
     pub(crate) fn begin(&self, job: JobId, length: Duration) {
         let now = Instant::now();
+        let due = now + length;
         let mut state = self.state.lock();
-        state.leases.insert(job, Lease { length, renewed: now });
-        state.due.insert((now + length, job));
+        state.leases.insert(job, Lease { length, renewed: now, due });
+        state.due.insert((due, job));
         let first = state.due.first().is_some_and(|(_, first)| *first == job);
         drop(state);
         if first {
@@ -51,7 +54,10 @@ impl Leases {
     }
 
     pub(crate) fn end(&self, job: JobId) {
-        self.state.lock().leases.remove(&job);
+        let mut state = self.state.lock();
+        if let Some(lease) = state.leases.remove(&job) {
+            state.due.remove(&(lease.due, job));
+        }
     }
 
     /// Comes back with the next job whose reporter has been silent for too long. Its lease is over then. Cancel safe.
@@ -82,17 +88,14 @@ impl Leases {
                 return Looked::Next(Some(due));
             }
             state.due.pop_first();
-            let ends = state.leases.get(&job).map(|lease| lease.renewed + lease.length);
-            match ends {
-                Some(ends) if ends > now => {
-                    state.due.insert((ends, job));
-                }
-                Some(_) => {
-                    state.leases.remove(&job);
-                    return Looked::Expired(job);
-                }
-                None => {}
+            let Some(lease) = state.leases.get_mut(&job) else { continue };
+            lease.due = lease.renewed + lease.length;
+            let due = lease.due;
+            if due <= now {
+                state.leases.remove(&job);
+                return Looked::Expired(job);
             }
+            state.due.insert((due, job));
         }
         Looked::Next(None)
     }

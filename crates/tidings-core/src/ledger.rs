@@ -29,6 +29,18 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
+
+    /// Its 32 bytes, as they are stored.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// A digest that was stored.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
 }
 
 impl std::fmt::Debug for Digest {
@@ -161,6 +173,8 @@ pub struct Capacity {
     pub waiting: usize,
     /// Bytes of what all jobs were submitted with and have come to.
     pub bytes: usize,
+    /// Idempotency keys, those of forgotten jobs included.
+    pub keys: usize,
 }
 
 /// Every job as its records have left it.
@@ -262,6 +276,9 @@ impl Ledger {
         {
             let body = if known.body == *body { SameBody::Yes } else { SameBody::No };
             return Err(Refusal::KeyTaken { job: known.job, body });
+        }
+        if opening.key.is_some() && self.keys.len() >= capacity.keys {
+            return Err(Refusal::Overloaded);
         }
         match drafts {
             [first, ..] if *first.kind() != EventType::Queued => Err(Refusal::Malformed),

@@ -1,5 +1,7 @@
 //! What is allowed, unless the host says otherwise.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 /// What a host allows.
@@ -7,6 +9,10 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Limits {
+    /// Bytes of a request's target. 2 KiB by default. Not read from a configuration: whoever serves has a limit of its own, and sets
+    /// this one to the same.
+    #[serde(skip)]
+    pub request_target_bytes: usize,
     /// Bytes of a submission's body. 1 MiB by default.
     pub submission_bytes: usize,
     /// Bytes of an event: its type and data. 64 KiB by default.
@@ -28,9 +34,17 @@ pub struct Limits {
     pub cancel_seconds: u64,
 }
 
+impl Limits {
+    /// A limit in seconds as a time that can be added to any other: a year at most, which is as good as none.
+    pub(crate) fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds.min(365 * 24 * 60 * 60))
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            request_target_bytes: 2048,
             submission_bytes: 1 << 20,
             event_bytes: 64 << 10,
             idle_body_seconds: 10,

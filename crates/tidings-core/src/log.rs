@@ -281,10 +281,11 @@ pub struct Gap {
     pub resumed_at: u64,
     /// The place before that one: the last event that is no longer kept.
     pub cursor: Cursor,
-    /// All droppings up to here are told by this gap. Who is told of a gap that covers no more than the last one knows it
-    /// already.
+    /// Grows with each event that is dropped of the jobs that it concerns. Who is told of a gap that covers no more than the
+    /// last one knows it already.
     pub covered: u64,
-    /// The jobs whose events are missing, each as of the last of its events that is no longer kept or later.
+    /// The jobs whose events are missing, each as of the last of its events that is no longer kept or later. Of very many the
+    /// newest.
     pub jobs: Vec<Arc<Snapshot>>,
 }
 
@@ -295,10 +296,10 @@ impl Gap {
         Self { requested, resumed_at: cursor.number() + 1, cursor, covered: cursor.number(), jobs }
     }
 
-    /// Tells of droppings up to here, where that is further than the place at which reading goes on.
+    /// Says how much it covers, where that is not told by the place at which reading goes on.
     #[must_use]
     pub fn with_covered(self, covered: u64) -> Self {
-        Self { covered: covered.max(self.covered), ..self }
+        Self { covered, ..self }
     }
 }
 

@@ -25,6 +25,9 @@ use crate::{
 /// How many entries of the whole log one read looks at, so that no reader holds the lock for long.
 const SCANNED: usize = 10_000;
 
+/// Of how many kinds it is remembered where jobs of theirs were forgotten.
+const KINDS: usize = 1000;
+
 /// How many jobs a gap over several jobs shows, the newest of those that it concerns.
 const GAP_JOBS: usize = 500;
 
@@ -43,6 +46,8 @@ pub struct Retention {
     pub jobs: usize,
     /// Jobs that may wait for their turn. 10,000 by default.
     pub waiting: usize,
+    /// Idempotency keys remembered, which is for 24 hours at least. 1,000,000 by default.
+    pub keys: usize,
     /// Seconds for which a job is kept after its end. 3,600 by default.
     pub ended_seconds: u64,
 }
@@ -55,6 +60,7 @@ impl Default for Retention {
             bytes: 1 << 30,
             jobs: 100_000,
             waiting: 10_000,
+            keys: 1_000_000,
             ended_seconds: 3600,
         }
     }
@@ -86,12 +92,29 @@ struct State {
     bytes: usize,
     /// The jobs that are over and have events left to drop, the longest ago first.
     droppable: BTreeSet<(Timestamp, JobId)>,
-    /// The greatest position of which any event was dropped.
-    dropped_through: u64,
-    /// The same of jobs that are no longer known, by kind.
-    forgotten: HashMap<Kind, u64>,
+    /// Where events were dropped, of whichever job.
+    dropped: Dropped,
+    /// The same of jobs that are no longer known, by kind, and of those whose kinds were too many to remember.
+    forgotten: HashMap<Kind, Dropped>,
+    forgotten_rest: Dropped,
     /// Who has to be woken up once the lock is let go of.
     wakes: Vec<Wake>,
+}
+
+/// What is remembered of events that were dropped.
+#[derive(Clone, Copy, Debug, Default)]
+struct Dropped {
+    /// The greatest position of any of them.
+    position: u64,
+    /// How many events had been dropped of the whole log when the last of them was: greater with each of them, as positions
+    /// are not.
+    count: u64,
+}
+
+impl Dropped {
+    fn and(self, other: Self) -> Self {
+        Self { position: self.position.max(other.position), count: self.count.max(other.count) }
+    }
 }
 
 /// Events of one job that stand in a row in the whole log.
@@ -117,8 +140,8 @@ impl MemoryLog {
     }
 
     fn capacity(&self) -> Capacity {
-        let Retention { jobs, waiting, bytes, .. } = self.retention;
-        Capacity { jobs, waiting, bytes }
+        let Retention { jobs, waiting, bytes, keys, .. } = self.retention;
+        Capacity { jobs, waiting, bytes, keys }
     }
 
     /// Works on the state, once the jobs whose time is over are forgotten, and wakes up whom that concerns afterwards, without the
@@ -142,7 +165,9 @@ impl MemoryLog {
     fn commit(&self, state: &mut State, write: &Write) -> Result<Result<Appended, Refusal>, Error> {
         let mut records = state.ledger.admit(write, state.end.0, &self.capacity());
         // Those that are over make room, but only for a job that would have been taken otherwise.
+        let roomy = Capacity { jobs: usize::MAX, bytes: usize::MAX, ..self.capacity() };
         while let Err(Refusal::Overloaded) = records
+            && state.ledger.admit(write, state.end.0, &roomy).is_ok()
             && let Some(job) = state.ledger.overfull(&self.capacity())
         {
             state.forget(job, &self.tail);
@@ -259,14 +284,16 @@ impl State {
         }
         let kind = snapshot.kind.clone();
         self.ledger.forget(job);
-        if let Some(mut history) = self.histories.remove(&job) {
+        if let Some(history) = self.histories.remove(&job) {
             self.bytes -= history.bytes();
-            while history.drop_first().is_some() {}
-            if let Some((_, position)) = history.dropped {
-                self.dropped_through = self.dropped_through.max(position);
-                let through = self.forgotten.entry(kind).or_default();
-                *through = position.max(*through);
+            self.drop_at(history.last_position());
+            if self.forgotten.len() >= KINDS && !self.forgotten.contains_key(&kind) {
+                let rest = self.forgotten.drain().map(|(_, dropped)| dropped);
+                self.forgotten_rest = rest.fold(self.forgotten_rest, Dropped::and);
             }
+            let through = self.forgotten.entry(kind).or_default();
+            let now = Dropped { position: history.last_position(), count: self.dropped.count };
+            *through = through.and(now);
         }
         self.wakes.push(tail.forget(job));
     }
@@ -278,11 +305,14 @@ impl State {
         }) {
             self.drop_first(job);
         }
-        // Events of jobs that are over go first, then those jobs, then events of jobs that run.
+        // Events of jobs that are over go first, then those of jobs that run. Where it is the jobs themselves that weigh, those that
+        // are over go: were they to go for events, one busy job would have all others forgotten, and gain nothing by it.
         while self.bytes + self.ledger.bytes() > retention.bytes {
             if let Some((_, job)) = self.droppable.first().copied() {
                 self.drop_first(job);
-            } else if let Some((_, job)) = self.ledger.longest_ended() {
+            } else if let Some((_, job)) = self.ledger.longest_ended()
+                && self.ledger.bytes() > retention.bytes / 2
+            {
                 self.forget(job, tail);
             } else if let Some(job) = self.oldest() {
                 self.drop_first(job);
@@ -306,15 +336,20 @@ impl State {
     fn drop_first(&mut self, job: JobId) {
         let Some(history) = self.histories.get_mut(&job) else { return };
         let before = history.bytes();
-        if let Some(entry) = history.drop_first() {
-            self.dropped_through = self.dropped_through.max(entry.position);
-        }
+        let dropped = history.drop_first(self.dropped.count + 1);
         self.bytes -= before - history.bytes();
         if history.len() == 0
             && let Some(finished) = self.ledger.snapshot(job).and_then(|snapshot| snapshot.finished_at)
         {
             self.droppable.remove(&(finished, job));
         }
+        if let Some(entry) = dropped {
+            self.drop_at(entry.position);
+        }
+    }
+
+    fn drop_at(&mut self, position: u64) {
+        self.dropped = self.dropped.and(Dropped { position, count: self.dropped.count + 1 });
     }
 
     fn read_job(&mut self, job: JobId, after: Cursor, limit: Limit) -> ReadOutcome {
@@ -322,14 +357,14 @@ impl State {
             return ReadOutcome::UnknownJob;
         };
         let known = match &history.dropped {
-            Some((dropped, _)) if dropped.seq == after.number() => Some(dropped.tag),
+            Some(dropped) if dropped.job.seq == after.number() => Some(dropped.job.tag),
             _ => history.get(after.number()).map(|entry| entry.event.tag()),
         };
         if after.number() > snapshot.seq || known.is_some_and(|tag| !after.agrees_with(tag)) {
             return ReadOutcome::Mismatch;
         }
-        let gap = history.dropped.as_ref().filter(|(dropped, _)| after.number() < dropped.seq);
-        let gap = gap.map(|(dropped, _)| Gap::new(after.number(), dropped.cursor(), vec![dropped.clone()]));
+        let gap = history.dropped.as_ref().filter(|dropped| after.number() < dropped.job.seq);
+        let gap = gap.map(|dropped| Gap::new(after.number(), dropped.job.cursor(), vec![dropped.job.clone()]));
         let from = gap.as_ref().map_or(after.number(), |gap| gap.cursor.number());
         let events = history.read(from, limit);
         let through = events.last().map_or(snapshot.cursor(), |last| last.event.cursor());
@@ -398,26 +433,29 @@ impl State {
     }
 
     fn gap(&self, scope: &Scope, after: u64, resumed_at: u64) -> Option<Gap> {
-        if after >= self.dropped_through {
+        if after >= self.dropped.position {
             return None;
         }
-        let affected = |job: &&Arc<Snapshot>| {
-            scope.includes(job.id, &job.kind)
-                && self
-                    .histories
-                    .get(&job.id)
-                    .and_then(|h| h.dropped.as_ref())
-                    .is_some_and(|(_, position)| *position > after)
-        };
-        let jobs: Vec<_> = self.ledger.newest(None).filter(affected).take(GAP_JOBS).cloned().collect();
+        let (mut jobs, mut covered) = (Vec::new(), 0);
+        for job in self.ledger.newest(None).filter(|job| scope.includes(job.id, &job.kind)) {
+            let dropped = self.histories.get(&job.id).and_then(|history| history.dropped.as_ref());
+            let Some(dropped) = dropped.filter(|dropped| dropped.position > after) else { continue };
+            covered = covered.max(dropped.count);
+            if jobs.len() < GAP_JOBS {
+                jobs.push(job.clone());
+            }
+        }
         let forgotten = match &scope.0 {
-            Selection::Kind(kind) => self.forgotten.get(kind).copied(),
-            Selection::All => self.forgotten.values().copied().max(),
-            Selection::Job(_) | Selection::Jobs(_) => None,
+            Selection::Kind(kind) => self.forgotten.get(kind).copied().unwrap_or_default().and(self.forgotten_rest),
+            Selection::All => self.forgotten.values().copied().fold(self.forgotten_rest, Dropped::and),
+            Selection::Job(_) | Selection::Jobs(_) => Dropped::default(),
         };
-        if jobs.is_empty() && forgotten.is_none_or(|position| position <= after) {
+        if forgotten.position > after {
+            covered = covered.max(forgotten.count);
+        }
+        if covered == 0 {
             return None;
         }
-        Some(Gap::new(after, Cursor::unchecked(resumed_at - 1), jobs).with_covered(self.dropped_through))
+        Some(Gap::new(after, Cursor::unchecked(resumed_at - 1), jobs).with_covered(covered))
     }
 }

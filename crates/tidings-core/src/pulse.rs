@@ -98,7 +98,9 @@ impl Pulses {
 
     /// One tick for everybody, so that all streams look up.
     pub(crate) fn tick_all(&self) {
-        for (_, signal) in self.0.lock().iter() {
+        // Copied, so that nobody is woken with the lock held: a waker may run anything.
+        let pulses = self.0.lock().clone();
+        for (_, signal) in pulses {
             signal.bump();
             signal.wake();
         }

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::{cursor::Cursor, framing::Framing, log::Entry};
 
@@ -18,6 +19,7 @@ const KEPT_FOR: Duration = Duration::from_secs(5);
 pub(crate) struct Recent {
     entries: VecDeque<Entry>,
     bytes: usize,
+    pushed: Option<Instant>,
     encoded: Vec<(&'static Framing, Encoded)>,
 }
 
@@ -44,6 +46,7 @@ pub(crate) struct Slice {
 
 impl Recent {
     pub(crate) fn push(&mut self, entries: &[Entry]) {
+        self.pushed = Some(Instant::now());
         for entry in entries {
             self.bytes += entry.event.json().len();
             self.entries.push_back(entry.clone());
@@ -87,6 +90,16 @@ impl Recent {
         let (bytes, last) = encoded.after(after)?;
         let event = &self.entries.get(usize::try_from(last.checked_sub(first)?).ok()?)?.event;
         Some(Held::Slice(Slice { bytes, cursor: event.cursor(), terminal: event.is_terminal() }))
+    }
+
+    /// Keeps just the last event where nothing has come for a while: those who wait have all seen it by then.
+    pub(crate) fn rest(&mut self) {
+        let silent = self.pushed.is_some_and(|pushed| pushed.elapsed() > KEPT_FOR);
+        if silent && self.entries.len() > 1 {
+            let last = self.entries.pop_back();
+            self.clear();
+            self.push(last.as_slice());
+        }
     }
 
     /// Holds nothing any more, so that readers ask the log.
@@ -275,6 +288,18 @@ mod tests {
         }
         assert_eq!(recent.entries.len(), 6);
         assert_eq!(recent.after(90, &LINES), Held::Elsewhere);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_leaves_little_behind_too() {
+        let mut recent = Recent::default();
+        recent.push(&entries(100, "x"));
+        recent.rest();
+        assert_eq!(recent.entries.len(), 100);
+        tokio::time::advance(KEPT_FOR * 2).await;
+        recent.rest();
+        assert_eq!((recent.entries.len(), recent.encoded.len()), (1, 0));
+        assert_eq!((recent.after(100, &LINES), recent.after(98, &LINES)), (Held::CaughtUp, Held::Elsewhere));
     }
 
     proptest! {

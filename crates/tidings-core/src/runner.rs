@@ -2,30 +2,38 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, task::JoinError, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     event::Draft,
-    jobs::{Jobs, Registered, Stop},
+    jobs::{Jobs, Registered},
     json::Json,
     ledger::Intent,
-    log::Query,
+    limits::Limits,
+    log::{Query, Scope},
     names::JobId,
     snapshot::{Snapshot, State},
     worker::{Ending, JobContext, JobError},
 };
 
-/// How long a job's end is tried to be written where the log does not answer, between two tries.
+/// Between two tries to write a job's end where the log does not answer: at first, and at most.
 const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MOST: Duration = Duration::from_secs(30);
 
-/// Runs jobs until the shutdown has begun and every job is over, or its grace is.
+/// Runs jobs until the shutdown has begun and every job is over, or its grace is. Dropping it stops all of them where they
+/// are.
 pub(crate) async fn run(jobs: &Jobs) {
     let inner = jobs.inner();
     let tracker = TaskTracker::new();
     let grace_over = CancellationToken::new();
+    let dropped = CancellationToken::new();
+    let _stop_with_this = dropped.clone().drop_guard();
     tokio::select! {
-        () = accept(jobs, &tracker, &grace_over) => {}
+        () = accept(jobs, &tracker, &grace_over, &dropped) => {}
         () = end_grace(jobs, &tracker) => {}
     }
     // Nothing is accepted any more. What waits or runs by now has had its time.
@@ -39,7 +47,7 @@ pub(crate) async fn run(jobs: &Jobs) {
 }
 
 /// Starts the job whose turn it is, whenever there is room for one more.
-async fn accept(jobs: &Jobs, tracker: &TaskTracker, grace_over: &CancellationToken) {
+async fn accept(jobs: &Jobs, tracker: &TaskTracker, grace_over: &CancellationToken, dropped: &CancellationToken) {
     let inner = jobs.inner();
     let room = Arc::new(Semaphore::new(inner.limits.running.max(1)));
     loop {
@@ -52,9 +60,9 @@ async fn accept(jobs: &Jobs, tracker: &TaskTracker, grace_over: &CancellationTok
             }
             arrived.await;
         };
-        let (jobs, grace_over) = (jobs.clone(), grace_over.clone());
+        let (jobs, grace_over, dropped) = (jobs.clone(), grace_over.clone(), dropped.clone());
         tracker.spawn(async move {
-            execute(&jobs, job, &grace_over).await;
+            let _ = dropped.run_until_cancelled(execute(&jobs, job, &grace_over)).await;
             drop(permit);
         });
     }
@@ -64,7 +72,7 @@ async fn accept(jobs: &Jobs, tracker: &TaskTracker, grace_over: &CancellationTok
 async fn end_grace(jobs: &Jobs, tracker: &TaskTracker) {
     let inner = jobs.inner();
     inner.shutdown.begun().await;
-    let over = Instant::now() + Duration::from_secs(inner.limits.grace_seconds);
+    let grace = Limits::seconds(inner.limits.grace_seconds);
     // Closing a tracker only lets it be waited for; what waits may still begin.
     tracker.close();
     let all_over = async {
@@ -76,40 +84,30 @@ async fn end_grace(jobs: &Jobs, tracker: &TaskTracker) {
             tokio::task::yield_now().await;
         }
     };
-    let _ = tokio::time::timeout_at(over, all_over).await;
+    let _ = tokio::time::timeout(grace, all_over).await;
 }
 
+/// Runs a job that waits. One that does so no longer (it was cancelled, or stood in the queue twice) is passed over.
 async fn execute(jobs: &Jobs, id: JobId, grace_over: &CancellationToken) {
-    let inner = jobs.inner();
-    let cancelled = CancellationToken::new();
-    // Before the job is seen to run: who cancels it from then on finds the token here.
-    inner.running.lock().insert(id, Stop { token: cancelled.clone(), reason: None });
     let attempt = 1;
     match jobs.write(id, Intent::From(State::Queued), vec![Draft::started(attempt)]).await {
         Ok(Ok(appended)) => {
-            if let Some(registered) = inner.kinds.get(&appended.job.kind) {
-                attend(jobs, &appended.job, registered, cancelled, grace_over).await;
+            if let Some(registered) = jobs.inner().kinds.get(&appended.job.kind) {
+                attend(jobs, &appended.job, registered, grace_over).await;
             } else {
                 let draft = Draft::failed("unknown-kind", "jobs of this kind are no longer run here");
                 end(jobs, id, Intent::Attempt(attempt), &draft).await;
             }
         }
-        // It was cancelled while it waited.
         Ok(Err(_)) => {}
         Err(error) => tracing::error!(job = %id, %error, "a job can't be started"),
     }
-    inner.running.lock().remove(&id);
 }
 
 /// Runs a job's worker, and sees to it that the job ends.
-async fn attend(
-    jobs: &Jobs,
-    job: &Snapshot,
-    registered: &Registered,
-    cancelled: CancellationToken,
-    grace_over: &CancellationToken,
-) {
+async fn attend(jobs: &Jobs, job: &Snapshot, registered: &Registered, grace_over: &CancellationToken) {
     let inner = jobs.inner();
+    let cancelled = CancellationToken::new();
     let context = JobContext {
         jobs: jobs.clone(),
         id: job.id,
@@ -118,48 +116,54 @@ async fn attend(
         cancelled: cancelled.clone(),
     };
     let worker = registered.worker.clone();
-    let mut task = tokio::spawn(async move { worker.run(context).await });
-    let stop_within = Duration::from_secs(inner.limits.cancel_seconds);
+    // Aborted when this is dropped, whatever it is at.
+    let mut task = JoinSet::new();
+    task.spawn(async move { worker.run(context).await });
+    let stop_within = Limits::seconds(inner.limits.cancel_seconds);
     let timeout = async {
         match registered.timeout {
             Some(timeout) => tokio::time::sleep(timeout).await,
             None => std::future::pending().await,
         }
     };
-    let own = Intent::Attempt(job.attempt);
-    let (draft, told) = tokio::select! {
-        outcome = &mut task => (ending(jobs, job.id, outcome), Told::No),
-        () = cancelled.cancelled() => match tokio::time::timeout(stop_within, &mut task).await {
-            Ok(outcome) => (ending(jobs, job.id, outcome), Told::No),
-            Err(_) => (cancelled_draft(jobs, job.id), Told::Yes),
-        },
-        () = timeout => (Draft::failed("timeout", "the job took longer than it may"), Told::No),
-        () = grace_over.cancelled() => (shutting_down(), Told::No),
-    };
-    end(jobs, job.id, own, &draft).await;
-    // Where the worker goes on, it is asked to stop, for it may have processes to end.
-    if !task.is_finished() {
-        cancelled.cancel();
-        if told == Told::Yes || tokio::time::timeout(stop_within, &mut task).await.is_err() {
-            task.abort();
+    let (draft, had_its_time) = tokio::select! {
+        outcome = task.join_next() => (ending(jobs, job.id, outcome), true),
+        () = cancel_requested(jobs, job.id) => {
+            cancelled.cancel();
+            match tokio::time::timeout(stop_within, task.join_next()).await {
+                Ok(outcome) => (ending(jobs, job.id, outcome), true),
+                Err(_) => (cancelled_draft(jobs, job.id), true),
+            }
         }
+        () = timeout => (Draft::failed("timeout", "the job took longer than it may"), false),
+        () = grace_over.cancelled() => (shutting_down(), false),
+    };
+    end(jobs, job.id, Intent::Attempt(job.attempt), &draft).await;
+    if !had_its_time {
+        // It may have processes to end.
+        cancelled.cancel();
+        let _ = tokio::time::timeout(stop_within, task.join_next()).await;
     }
 }
 
-/// Whether a worker was asked to stop, and had its time for that.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
-    Yes,
-    No,
+/// Comes back once somebody, on whichever node, has asked for the job to be cancelled.
+async fn cancel_requested(jobs: &Jobs, job: JobId) {
+    let feed = &jobs.inner().feed;
+    let mut watch = feed.watch(&Scope::job(job));
+    while !feed.known(job).is_some_and(|job| job.cancel_requested) {
+        watch.changed().await;
+    }
 }
 
 /// The event that a job ends with, given what became of its worker.
-fn ending(jobs: &Jobs, job: JobId, outcome: Result<Result<Json, JobError>, JoinError>) -> Draft {
+fn ending(jobs: &Jobs, job: JobId, outcome: Option<Result<Result<Json, JobError>, JoinError>>) -> Draft {
     let draft = match outcome {
-        Ok(Ok(result)) => Draft::succeeded(&result),
-        Ok(Err(JobError(Ending::Failed { code, message }))) => Draft::failed(&code, &message),
-        Ok(Err(JobError(Ending::Cancelled))) => cancelled_draft(jobs, job),
-        Err(error) => Draft::failed("panic", &panic_message(error)),
+        Some(Ok(Ok(result))) => Draft::succeeded(&result),
+        Some(Ok(Err(JobError(Ending::Failed { code, message })))) => Draft::failed(&code, &message),
+        Some(Ok(Err(JobError(Ending::Cancelled)))) => cancelled_draft(jobs, job),
+        Some(Err(error)) => Draft::failed("panic", &panic_message(error)),
+        // There was a worker, and its task has not been waited for before.
+        None => Draft::failed("panic", "the job's task is gone"),
     };
     if draft.size() > jobs.limits().event_bytes {
         return Draft::failed("result-too-large", "what the job ended with is larger than an event may be");
@@ -169,8 +173,8 @@ fn ending(jobs: &Jobs, job: JobId, outcome: Result<Result<Json, JobError>, JoinE
 
 /// For the reason that whoever asked for it gave.
 fn cancelled_draft(jobs: &Jobs, job: JobId) -> Draft {
-    let reason = jobs.inner().running.lock().get(&job).and_then(|stop| stop.reason.clone());
-    Draft::cancelled(reason.as_deref())
+    let job = jobs.inner().feed.known(job);
+    Draft::cancelled(job.as_ref().and_then(|job| job.cancel_reason.as_deref()))
 }
 
 fn panic_message(error: JoinError) -> String {
@@ -184,24 +188,30 @@ fn shutting_down() -> Draft {
     Draft::failed("shutting-down", "the server was shut down before the job was over")
 }
 
-/// Writes a job's last event. Where another one was first, that one stands.
+/// Writes a job's last event, for as long as that takes. Where another one was first, that one stands.
 async fn end(jobs: &Jobs, job: JobId, intent: Intent, draft: &Draft) {
-    for _ in 0..10 {
-        match jobs.write(job, intent.clone(), vec![draft.clone()]).await {
-            Ok(_) => return,
-            Err(error) => tracing::error!(%job, %error, "the end of a job can't be written; trying again"),
-        }
-        tokio::time::sleep(RETRY).await;
+    let mut pause = RETRY;
+    while let Err(error) = jobs.write(job, intent.clone(), vec![draft.clone()]).await {
+        tracing::error!(%job, %error, "the end of a job can't be written; trying again");
+        tokio::time::sleep(pause).await;
+        pause = (2 * pause).min(RETRY_MOST);
     }
 }
 
 /// Ends the jobs whose reporters have been silent for too long. Never comes back.
 pub(crate) async fn end_lost(jobs: &Jobs) {
+    let mut ending = JoinSet::new();
     loop {
-        let job = jobs.inner().leases.expired().await;
-        let draft = Draft::failed("worker-lost", "the program that reports this job has been silent for too long");
-        end(jobs, job, Intent::Attempt(1), &draft).await;
-        tracing::warn!(%job, "the reporter of a job is lost");
+        let job = tokio::select! {
+            job = jobs.inner().leases.expired() => job,
+            Some(_) = ending.join_next() => continue,
+        };
+        let jobs = jobs.clone();
+        ending.spawn(async move {
+            let draft = Draft::failed("worker-lost", "the program that reports this job has been silent for too long");
+            end(&jobs, job, Intent::Attempt(1), &draft).await;
+            tracing::warn!(%job, "the reporter of a job is lost");
+        });
     }
 }
 

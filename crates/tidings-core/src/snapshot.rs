@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     cursor::{Cursor, Tag},
-    event::Event,
+    event::{Event, Outcome},
     json::Json,
     names::{EventType, InvalidName, JobId, Kind},
     time::Timestamp,
@@ -93,6 +93,8 @@ pub struct Snapshot {
     pub error: Option<Json>,
     /// Whether somebody has asked for it to be cancelled.
     pub cancel_requested: bool,
+    /// Why, where they have said so.
+    pub cancel_reason: Option<String>,
     /// When it was submitted.
     pub created_at: Timestamp,
     /// When its first attempt began.
@@ -136,6 +138,7 @@ impl Snapshot {
             result: None,
             error: None,
             cancel_requested: false,
+            cancel_reason: None,
             created_at: event.time(),
             started_at: None,
             updated_at: event.time(),
@@ -155,14 +158,11 @@ impl Snapshot {
             attempt: u32,
         }
         #[derive(Deserialize)]
-        struct Outcome<'a> {
-            #[serde(borrow)]
-            result: Option<&'a RawValue>,
-            #[serde(borrow)]
-            error: Option<&'a RawValue>,
+        struct Cancelling {
+            reason: Option<String>,
         }
         let invalid = || InvalidHistory { job: event.job(), seq: event.seq() };
-        let outcome = || serde_json::from_str::<Outcome<'_>>(event.data().as_str()).map_err(|_| invalid());
+        let outcome = || Outcome::read(event.data()).map_err(|_| invalid());
         if event.job() != self.id || event.seq() != self.seq + 1 || self.state.is_terminal() {
             return Err(invalid());
         }
@@ -174,7 +174,10 @@ impl Snapshot {
                 self.started_at.get_or_insert(event.time());
             }
             EventType::Progress => self.progress = Some(event.data().clone()),
-            EventType::Cancelling => self.cancel_requested = true,
+            EventType::Cancelling => {
+                self.cancel_requested = true;
+                self.cancel_reason = event.data().to::<Cancelling>().map_err(|_| invalid())?.reason;
+            }
             EventType::Succeeded => {
                 self.result = outcome()?.result.map(|result| event.data().part(result));
                 self.finish(State::Succeeded, event);
@@ -208,7 +211,8 @@ impl Snapshot {
     pub(crate) fn weight(&self) -> usize {
         let optional = [&self.progress, &self.result, &self.error];
         let optional = optional.into_iter().flatten().map(|json| json.as_bytes().len());
-        self.input.as_bytes().len() + optional.sum::<usize>()
+        let reason = self.cancel_reason.as_ref().map_or(0, String::len);
+        self.input.as_bytes().len() + reason + optional.sum::<usize>()
     }
 
     /// The snapshot as JSON, made at most once; `links` is the JSON of its `links`, and the same on every call.

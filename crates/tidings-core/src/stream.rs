@@ -34,6 +34,9 @@ impl StreamBody {
         if self.ended {
             return Poll::Ready(None);
         }
+        // Looked at before the events: what ends a job comes before what ends its streams, and must not be passed over.
+        let jobs_over = self.shutdown.are_jobs_over();
+        let begun = self.shutdown.has_begun() && self.streaming.follow.ends_at_shutdown();
         let opening = std::mem::take(&mut self.streaming.opening);
         let Streaming { follow, framing, pulse, .. } = &mut self.streaming;
         let scope = if follow.scope().as_job().is_some() { GapScope::OneJob } else { GapScope::ManyJobs };
@@ -52,18 +55,18 @@ impl StreamBody {
             Poll::Pending if !opening.is_empty() => return Poll::Ready(Some(opening)),
             Poll::Pending => {}
         }
-        loop {
-            // Every pulse ticks once when a shutdown begins and once when the jobs are over.
-            if self.shutdown.are_jobs_over() || (self.shutdown.has_begun() && follow.ends_at_shutdown()) {
-                return self.end(opening);
-            }
-            std::task::ready!(pulse.poll_tick(cx));
-            self.silent += 1;
-            if self.silent >= SILENT_TICKS {
-                self.silent = 0;
-                return Poll::Ready(Some(Bytes::from_static(framing.heartbeat)));
-            }
+        if jobs_over || begun {
+            return self.end(opening);
         }
+        // Every pulse ticks once when a shutdown begins and once when the jobs are over.
+        std::task::ready!(pulse.poll_tick(cx));
+        self.silent += 1;
+        follow.rest();
+        if self.silent < SILENT_TICKS {
+            return self.poll_chunk(cx);
+        }
+        self.silent = 0;
+        Poll::Ready(Some(Bytes::from_static(framing.heartbeat)))
     }
 
     fn end(&mut self, opening: Bytes) -> Poll<Option<Bytes>> {

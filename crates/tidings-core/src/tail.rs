@@ -159,15 +159,27 @@ impl Subscription {
     }
 }
 
+impl Subscription {
+    /// To be called now and then while nothing happens: lets go of what is held for readers that lag.
+    pub(crate) fn rest(&self) {
+        self.places.iter().for_each(|place| place.channel.recent.lock().rest());
+    }
+}
+
 impl Drop for Subscription {
     fn drop(&mut self) {
+        // Dropped after the locks, as a waker may run anything when it is.
+        let mut wakers = Vec::new();
         let mut topics = self.tail.topics.write();
         for place in &self.places {
+            let (waker, left) = place.channel.signal.leave(place.slot);
+            wakers.push(waker);
             // Others join under the same lock, so nobody comes in between.
-            if place.channel.signal.leave(place.slot) == 0 {
+            if left == 0 {
                 topics.remove(&place.topic);
             }
         }
+        drop(topics);
     }
 }
 
@@ -200,15 +212,11 @@ impl Signal {
         self.waiting.lock().insert(None)
     }
 
-    /// How many are left.
-    pub(crate) fn leave(&self, slot: usize) -> usize {
+    /// Its waker, where it was waiting, and how many are left.
+    pub(crate) fn leave(&self, slot: usize) -> (Option<Waker>, usize) {
         let mut waiting = self.waiting.lock();
-        let waker = waiting.try_remove(slot);
-        let left = waiting.len();
-        drop(waiting);
-        // Dropped without the lock, as it may run anything.
-        drop(waker);
-        left
+        let waker = waiting.try_remove(slot).flatten();
+        (waker, waiting.len())
     }
 
     /// Has the waker woken up at the next [`wake`](Self::wake). Look at the version again afterwards.

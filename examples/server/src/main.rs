@@ -24,12 +24,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+/// What is logged where RUST_LOG says nothing. The broker's client calls the end of every connection an error, and the relay
+/// says what is worth knowing of them.
+const DEFAULT_FILTER: &str = "info,lapin=off";
+
 fn main() -> ExitCode {
     if let Some(code) = process::supervise_if_asked() {
         return code;
     }
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let colours = io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
     match run(&arguments) {
@@ -43,7 +47,8 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let config = Config::load(arguments)?;
+    let mut config = Config::load(arguments)?;
+    config.limits.request_target_bytes = config.connections.request_target_bytes;
     // Before anybody can know that the server is there, so that no signal is missed.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = TcpListener::bind(config.listen)

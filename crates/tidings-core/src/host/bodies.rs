@@ -1,6 +1,6 @@
 //! Request bodies: read whole, within their limits.
 
-use std::{future::poll_fn, pin::Pin, time::Duration};
+use std::{future::poll_fn, pin::Pin};
 
 use bytes::Bytes;
 use http::{header, request::Parts};
@@ -56,8 +56,8 @@ pub(super) async fn read(parts: &Parts, mut body: Body, most: usize, limits: &Li
     if said.is_some_and(|said| said > most as u64) {
         return Err(too_large(most));
     }
-    let whole = Instant::now() + Duration::from_secs(limits.body_seconds);
-    let idle = Duration::from_secs(limits.idle_body_seconds);
+    let whole = Instant::now() + Limits::seconds(limits.body_seconds);
+    let idle = Limits::seconds(limits.idle_body_seconds);
     let mut read: Vec<u8> = Vec::new();
     loop {
         let until = whole.min(Instant::now() + idle);

@@ -84,7 +84,11 @@ async fn keep_running(host: Host, name: &'static str, relay: Relay) {
             return;
         }
         pause = if begun.elapsed() >= RELAY_HEALTHY { first } else { pause };
-        tokio::time::sleep(pause).await;
+        // Whoever pauses while the host comes to its end has one more try.
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = host.0.cx.shutdown.jobs_over() => {}
+        }
         pause = (pause * 2).min(most);
     }
 }

@@ -54,6 +54,7 @@ impl Host {
             clock: Clock::system(),
             cursors: Arc::new(MemoryCursors::default()),
             limits: Limits::default(),
+            secret: None,
             base: String::new(),
             names: HostNames::any(),
             kinds: HashMap::new(),
@@ -115,6 +116,7 @@ pub struct HostBuilder {
     clock: Clock,
     cursors: Arc<dyn CursorStore>,
     limits: Limits,
+    secret: Option<[u8; 32]>,
     base: String,
     names: HostNames,
     kinds: HashMap<Kind, Registered>,
@@ -140,6 +142,12 @@ impl HostBuilder {
     /// Allows so much.
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Makes the tokens of reporters of this secret; of a random one by default. Needed where a log outlives its process, or is
+    /// shared: else who repeats a submission is given a token that nobody takes.
+    pub fn with_secret(self, secret: [u8; 32]) -> Self {
+        Self { secret: Some(secret), ..self }
     }
 
     /// Begins every link with this: a path such as `/tidings`, or a whole URL; nothing by default.
@@ -188,7 +196,7 @@ impl HostBuilder {
         let log =
             self.log.unwrap_or_else(|| Arc::new(MemoryLog::new(Retention::default()).with_clock(self.clock.clone())));
         let shutdown = Shutdown::default();
-        let jobs = Jobs::new(log.clone(), self.clock, self.limits, self.kinds, shutdown.clone())?;
+        let jobs = Jobs::new(log.clone(), self.clock, self.limits, self.kinds, shutdown.clone(), self.secret)?;
         let cx = Context {
             feed: Feed::new(log),
             jobs: jobs.clone(),

@@ -57,8 +57,17 @@ fn host(parts: &Parts) -> Result<&str, Problem> {
         _ => named.map(|named| authority.unwrap_or(named)),
     };
     let host = host.ok_or_else(|| invalid("Host is missing"))?;
-    let valid = |text: &str| !text.contains('@') && text.parse::<http::uri::Authority>().is_ok();
+    let valid = |text: &str| {
+        let parsed = text.parse::<http::uri::Authority>().ok().filter(|_| !text.contains('@'));
+        // The parser takes any text for a port.
+        parsed.and_then(|parsed| text.strip_prefix(parsed.host()).map(is_port)).unwrap_or(false)
+    };
     if valid(host) && named.is_none_or(valid) { Ok(host) } else { Err(invalid("Host is malformed")) }
+}
+
+/// Whether this can follow a host: nothing, or a colon and digits (RFC 3986, 3.2.3).
+fn is_port(rest: &str) -> bool {
+    rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Whether a request comes from a page of this very site, or from no page at all (RFC 6454, 7).

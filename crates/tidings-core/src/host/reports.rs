@@ -1,9 +1,10 @@
 //! Reporting from outside: `POST /jobs/{id}/events`.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::{HeaderMap, Response, StatusCode, header, request::Parts};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::{
     Host,
@@ -102,34 +103,32 @@ async fn lines(host: &Host, mut body: Body, job: JobId, first: Option<u64>) -> R
     let event_bytes = host.jobs().limits().event_bytes;
     // A line holds its event in some more characters than the event is counted with.
     let line_bytes = 2 * event_bytes + 1024;
-    let mut lines = Lines { host, job, next: first, number: 0 };
-    let mut last = None;
-    let mut rest = BytesMut::new();
+    let lease = host.jobs().lease(job).ok_or_else(|| Problem::from(ProblemKind::Unauthorized))?;
+    let mut lines = Lines { host, job, next: first, number: 0, last: None };
+    let (mut rest, mut searched) = (BytesMut::new(), 0);
+    // A reporter that sends no whole line for the length of its lease is taken for dead, however steadily it drips.
+    let mut deadline = Instant::now() + lease;
     loop {
-        let silent = host.jobs().lease(job).ok_or_else(|| Problem::from(ProblemKind::Unauthorized))?;
-        let chunk = match tokio::time::timeout(silent, bodies::chunk(&mut body)).await {
-            Err(_) => return Err(lines.at(ProblemKind::RequestTimeout.into())),
-            Ok(chunk) => chunk.transpose().map_err(|problem| lines.at(problem))?,
+        let chunk = tokio::select! {
+            chunk = bodies::chunk(&mut body) => chunk.transpose().map_err(|problem| lines.at(problem))?,
+            () = tokio::time::sleep_until(deadline) => return Err(lines.at(ProblemKind::RequestTimeout.into())),
+            () = host.shutdown().jobs_over() => return Err(lines.at(ProblemKind::ShuttingDown.into())),
         };
         let ended = chunk.is_none();
         rest.extend_from_slice(&chunk.unwrap_or_default());
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let line: Bytes = rest.split_to(end + 1).freeze();
-            lines.number += 1;
-            last = Some(lines.append(line.trim_ascii()).await?);
+        while let Some(end) = rest.iter().skip(searched).position(|byte| *byte == b'\n') {
+            let line = rest.split_to(searched + end + 1);
+            searched = 0;
+            lines.append(line.trim_ascii()).await?;
+            deadline = Instant::now() + lease;
         }
+        searched = rest.len();
         if rest.len() > line_bytes {
             lines.number += 1;
             return Err(lines.at(bodies::too_large(event_bytes)));
         }
         if ended {
-            return match last {
-                Some(last) if rest.trim_ascii().is_empty() => Ok(last),
-                _ => {
-                    lines.number += 1;
-                    lines.append(rest.trim_ascii()).await
-                }
-            };
+            return lines.finish(rest.trim_ascii()).await;
         }
     }
 }
@@ -141,11 +140,18 @@ struct Lines<'a> {
     next: Option<u64>,
     /// The line that was looked at last, counted from 1.
     number: u64,
+    /// What came of the last line that was taken.
+    last: Option<Appended>,
 }
 
 impl Lines<'_> {
-    /// Appends a line's event; an empty line renews the lease.
-    async fn append(&mut self, line: &[u8]) -> Result<Appended, Problem> {
+    /// Appends a line's event. An empty line renews the lease, where there still is one.
+    async fn append(&mut self, line: &[u8]) -> Result<(), Problem> {
+        self.number += 1;
+        let ended = self.last.as_ref().is_some_and(|last| last.job.state.is_terminal());
+        if line.is_empty() && ended {
+            return Ok(());
+        }
         let event_bytes = self.host.jobs().limits().event_bytes;
         let drafts = if line.is_empty() {
             Vec::new()
@@ -157,7 +163,16 @@ impl Lines<'_> {
         let appended =
             self.host.jobs().report(self.job, self.next, drafts).await.map_err(|problem| self.at(problem))?;
         self.next = self.next.map(|next| next + count);
-        Ok(appended)
+        self.last = Some(appended);
+        Ok(())
+    }
+
+    /// Takes what came after the last line break, and says what came of all lines.
+    async fn finish(mut self, rest: &[u8]) -> Result<Appended, Problem> {
+        if self.last.is_none() || !rest.is_empty() {
+            self.append(rest).await?;
+        }
+        self.last.ok_or_else(|| ProblemKind::Internal.into())
     }
 
     fn at(&self, problem: Problem) -> Problem {

@@ -9,13 +9,14 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
-use http::{Method, Request, Response, Version, header, request::Parts};
+use http::{Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as HttpBody;
 use tower_service::Service;
 
 use super::{Host, Mounted, answers, reports};
 use crate::{
     answer::{Answer, Answered, Body, Hold},
+    feed::ReadError,
     log::Scope,
     names::{JobId, Kind},
     problem::{Problem, ProblemKind},
@@ -23,9 +24,6 @@ use crate::{
     target::{Params, Target},
     transport::{Answering, Reach},
 };
-
-/// The longest request target that is looked at, in bytes.
-const TARGET_BYTES: usize = 2048;
 
 /// How many jobs can be named in one request for the events of several.
 const NAMED_JOBS: usize = 100;
@@ -76,13 +74,16 @@ impl Host {
     /// Answers a request. Never fails.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        self.try_answer(parts, body).await.unwrap_or_else(Problem::into_response)
+        let head = parts.method == Method::HEAD;
+        let response = self.try_answer(parts, body).await.unwrap_or_else(Problem::into_response);
+        if head { without_body(response) } else { response }
     }
 
     async fn try_answer(&self, parts: Parts, body: Body) -> Result<Response<Body>, Problem> {
         let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
-        if target > TARGET_BYTES {
-            let detail = format!("the request target has {target} bytes of at most {TARGET_BYTES}");
+        let most = self.jobs().limits().request_target_bytes;
+        if target > most {
+            let detail = format!("the request target has {target} bytes of at most {most}");
             return Err(Problem::new(ProblemKind::UriTooLong, detail));
         }
         self.0.names.check(&parts)?;
@@ -109,7 +110,7 @@ impl Host {
                 self.ask(mounted, Target::new(Scope::job(job), after, params), parts, body).await
             }
             (Route::Events(mounted), &Method::GET | &Method::HEAD, _) => {
-                let target = self.many(Params::parse(parts.uri.query()))?;
+                let target = self.many(Params::parse(parts.uri.query())).await?;
                 self.ask(mounted, target, parts, body).await
             }
             (Route::Transports, &Method::GET | &Method::HEAD, _) => Ok(answers::transports(self)),
@@ -130,7 +131,7 @@ impl Host {
     }
 
     /// What a request for the events of several jobs is about.
-    fn many(&self, params: Params) -> Result<Target, Problem> {
+    async fn many(&self, params: Params) -> Result<Target, Problem> {
         let invalid = |detail: String| Problem::new(ProblemKind::InvalidRequest, detail);
         let named: Vec<&str> = params.all("job").collect();
         if named.len() > NAMED_JOBS {
@@ -142,12 +143,18 @@ impl Host {
         let scope = if named.is_empty() {
             kind.map_or_else(Scope::all, Scope::kind)
         } else {
-            let known = named.iter().filter_map(|id| self.feed().known(id.parse().ok()?));
-            let known: Vec<_> = known.filter(|job| kind.as_ref().is_none_or(|kind| job.kind == *kind)).collect();
+            let mut known = Vec::new();
+            for id in named.iter().filter_map(|id| id.parse().ok()) {
+                match self.feed().job(id).await {
+                    Ok(job) if kind.as_ref().is_none_or(|kind| job.kind == *kind) => known.push(id),
+                    Ok(_) | Err(ReadError::UnknownJob) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
             if known.is_empty() {
                 return Err(Problem::new(ProblemKind::UnknownJob, "none of these jobs is known"));
             }
-            Scope::jobs(known.iter().map(|job| job.id).collect::<Vec<_>>())
+            Scope::jobs(known)
         };
         let after = match params.one("after") {
             Ok(Some("now")) => Some(self.feed().end()),
@@ -172,7 +179,6 @@ impl Host {
         };
         match answer {
             Answer::Response(response) => Ok(response),
-            Answer::Follow(response, _) if head => Ok(response.map(|()| Body::empty())),
             Answer::Follow(response, streaming) => {
                 let stream = StreamBody::new(*streaming, self.jobs().clone(), self.shutdown().clone());
                 Ok(response.map(|()| Body::stream(stream)))
@@ -213,6 +219,18 @@ impl Host {
             return Ok(response);
         }
     }
+}
+
+/// The head alone, which says how long the body would have been (RFC 9110, 9.3.2). HTTP/1 leaves a body out by itself; to
+/// HTTP/2 one that follows is an error.
+fn without_body(mut response: Response<Body>) -> Response<Body> {
+    let length = response.body().size_hint().exact();
+    if let Some(length) =
+        length.filter(|_| !response.status().is_redirection() && response.status() != StatusCode::NO_CONTENT)
+    {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    response.map(|_| Body::empty())
 }
 
 /// How a hold ended.
