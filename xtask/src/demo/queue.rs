@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tidings_client::amqp::{self, Consumer};
 use tidings_client::{Config, JobId, Update};
-use tidings_testkit::broker::Broker;
+use tidings_testkit::broker::{Broker, URL_VARIABLE};
 use tokio::task::spawn_blocking;
 
 use super::follow::{SharedResult, reasons};
@@ -36,7 +36,9 @@ pub(super) async fn open(install: Install, road: Road) -> Result<(Broker, Subscr
             format!("{head}{proxy}{tail}")
         }
     };
-    let unreachable = |error| format!("the broker can't be used: {}", reasons(&error));
+    let which =
+        if broker.is_private() { "the private node".to_owned() } else { format!("the broker of {URL_VARIABLE}") };
+    let unreachable = |error| format!("{which} can't be used: {}", reasons(&error));
     let client = amqp::Broker::new(&url, Config::default()).map_err(unreachable)?;
     let queue = amqp::Queue::temporary().bound_to("pipeline.#");
     let consumer = Consumer::open(&client, queue).await.map_err(unreachable)?;
