@@ -386,8 +386,7 @@ impl State {
             return ReadOutcome::UnknownJob;
         }
         let at = self.index.partition_point(|run| run.position + run.len <= after.number());
-        let disagrees = |entry: &Entry| entry.position == after.number() && !after.agrees_with(entry.event.tag());
-        if after.number() > end || self.at(after.number()).is_some_and(disagrees) {
+        if after.number() > end || self.tag_at(after.number()).is_some_and(|tag| !after.agrees_with(tag)) {
             return ReadOutcome::Mismatch;
         }
         let (mut entries, mut bytes, mut scanned) = (Vec::new(), 0, 0);
@@ -426,10 +425,14 @@ impl State {
         )
     }
 
-    /// The event at a position of the whole log, where it is kept.
-    fn at(&self, position: u64) -> Option<&Entry> {
+    /// The tag of the event at a position of the whole log, where it is kept or is the last that was dropped of its job.
+    fn tag_at(&self, position: u64) -> Option<Tag> {
         let run = self.index.get(self.index.partition_point(|run| run.position + run.len <= position))?;
-        self.histories.get(&run.job)?.get(run.seq + position.checked_sub(run.position)?)
+        let history = self.histories.get(&run.job)?;
+        match &history.dropped {
+            Some(dropped) if dropped.position == position => Some(dropped.job.tag),
+            _ => Some(history.get(run.seq + position.checked_sub(run.position)?)?.event.tag()),
+        }
     }
 
     fn gap(&self, scope: &Scope, after: u64, resumed_at: u64) -> Option<Gap> {
@@ -456,6 +459,8 @@ impl State {
         if covered == 0 {
             return None;
         }
-        Some(Gap::new(after, Cursor::unchecked(resumed_at - 1), jobs).with_covered(covered))
+        let before = resumed_at - 1;
+        let cursor = self.tag_at(before).map_or(Cursor::unchecked(before), |tag| Cursor::new(before, tag));
+        Some(Gap::new(after, cursor, jobs).with_covered(covered))
     }
 }

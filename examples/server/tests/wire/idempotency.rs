@@ -82,6 +82,14 @@ fn a_key_is_remembered_longer_than_its_job() {
 }
 
 #[test]
+fn a_key_that_came_with_a_refused_submission_is_free() {
+    let server = Server::start("");
+    submit(&server, "key", "{").problem(400, "malformed-json");
+    submit(&server, "key", r#"{"kind":"nothing"}"#).problem(422, "unknown-kind");
+    submit(&server, "key", EXTERNAL).expect(202);
+}
+
+#[test]
 fn of_many_at_once_one_opens_the_job() {
     let server = Server::start("");
     let ids = std::thread::scope(|threads| {

@@ -74,6 +74,9 @@ fn a_line_that_is_refused_ends_the_answer_and_the_lines_before_it_are_in() {
         assert_eq!(job.snapshot()["seq"], 4);
     }
     let job = Job::open(&server);
+    let last = lines(&job, "{\"type\":\"succeeded\"}\n\n\r\n").to(&server).expect(200).json();
+    assert_eq!(last["seq"], 3, "an empty line is nothing that could follow the end");
+    let job = Job::open(&server);
     let over = lines(&job, &format!("{note}\n{{\"type\":\"succeeded\"}}\n{note}\n")).to(&server);
     assert_eq!(over.problem(409, "already-finished").json()["line"], 3);
     assert_eq!((&job.snapshot()["state"], &job.snapshot()["seq"]), (&json!("succeeded"), &json!(4)));

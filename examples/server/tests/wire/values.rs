@@ -186,6 +186,9 @@ fn json_is_at_most_64_deep() {
     let report = |data: &str| job.reporting(&format!(r#"{{"type":"note","data":{data}}}"#)).to(&server);
     report(&nested(63)).expect(200);
     report(&nested(64)).problem(400, "malformed-json");
+    let in_array = |data: &str| job.reporting(&format!(r#"[{{"type":"note","data":{data}}}]"#)).to(&server);
+    in_array(&nested(62)).expect(200);
+    in_array(&nested(63)).problem(400, "malformed-json");
 }
 
 #[test]
