@@ -179,7 +179,8 @@ pub fn assert_holds(scenario: Scenario, adapter: impl Adapter) {
 
 /// Makes one test of each scenario, for one transport.
 ///
-/// The argument makes the [`Adapter`], anew in each test. Attributes before it, such as `#[ignore = "needs a broker"]`, are put on each test.
+/// The argument makes the [`Adapter`], anew in each test. Attributes after it are put on each test, as in
+/// `conformance!(Consumes, #[ignore = "needs a broker"])`.
 ///
 /// A scenario that asks for what the transport has [declared](crate::Capabilities::without) it can't do passes, and
 /// prints the reason.
@@ -199,7 +200,7 @@ macro_rules! conformance {
             $crate::assert_holds($crate::Scenario::$scenario, $adapter);
         }
     };
-    ($(#[$attribute:meta])* $adapter:expr) => {
+    ($adapter:expr $(, #[$attribute:meta])* $(,)?) => {
         $crate::conformance! { @all [$(#[$attribute])*] $adapter;
             tells_the_log TellsTheLog
             resumes_from_every_cursor ResumesFromEveryCursor
