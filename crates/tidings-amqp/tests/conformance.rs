@@ -140,4 +140,4 @@ impl Connection for Reading {
     }
 }
 
-tidings_testkit::conformance!(Queue::new(), ignore = "needs a broker: cargo xtask test");
+tidings_testkit::conformance!(Queue::new(), #[ignore = "needs a broker: cargo xtask test"]);

@@ -179,8 +179,8 @@ pub fn assert_holds(scenario: Scenario, adapter: impl Adapter) {
 
 /// Makes one test of each scenario, for one transport.
 ///
-/// The argument makes the [`Adapter`], anew in each test. With `ignore = "needs a broker"` behind it the tests run only where they
-/// are asked for.
+/// The argument makes the [`Adapter`], anew in each test. Attributes after it are put on each test, as in
+/// `conformance!(Consumes, #[ignore = "needs a broker"])`.
 ///
 /// A scenario that asks for what the transport has [declared](crate::Capabilities::without) it can't do passes, and
 /// prints the reason.
@@ -200,8 +200,8 @@ macro_rules! conformance {
             $crate::assert_holds($crate::Scenario::$scenario, $adapter);
         }
     };
-    (@list $attributes:tt $adapter:expr) => {
-        $crate::conformance! { @all $attributes $adapter;
+    ($adapter:expr $(, #[$attribute:meta])* $(,)?) => {
+        $crate::conformance! { @all [$(#[$attribute])*] $adapter;
             tells_the_log TellsTheLog
             resumes_from_every_cursor ResumesFromEveryCursor
             resumes_after_every_cut ResumesAfterEveryCut
@@ -219,11 +219,5 @@ macro_rules! conformance {
             wakes_parked_readers WakesParkedReaders
             ends_with_a_deleted_job EndsWithADeletedJob
         }
-    };
-    ($adapter:expr, ignore = $why:literal) => {
-        $crate::conformance! { @list [#[ignore = $why]] $adapter }
-    };
-    ($adapter:expr) => {
-        $crate::conformance! { @list [] $adapter }
     };
 }
