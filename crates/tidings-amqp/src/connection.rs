@@ -114,9 +114,9 @@ impl Link {
 }
 
 thread_local! {
-    /// Keeps lapin's own thread, of which each connection has one, from logging: it would show the password where
-    /// frames are traced, warn of every event that nobody has bound a queue for, body included, and tell all over again
-    /// what becomes a [`Fault`] here.
+    /// Keeps lapin's own thread, of which each connection has one, from logging: it would warn of every event that
+    /// nobody has bound a queue for, body included, show the frames that the password travels in to whoever traces, and
+    /// tell all over again what becomes a [`Fault`] here.
     static SILENCE: DefaultGuard = tracing::dispatcher::set_default(&Dispatch::none());
 }
 

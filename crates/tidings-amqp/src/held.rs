@@ -128,7 +128,8 @@ fn is_cut_off(job: &Snapshot) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use tidings_core::{Draft, Event, Json, MemoryLog, Retention, Tag, Timestamp};
+    use lapin::message::Delivery;
+    use tidings_core::{Draft, Event, Host, Json, MemoryLog, Retention, Submission, Tag, Timestamp};
 
     use super::*;
 
@@ -153,5 +154,45 @@ mod tests {
         let feed = Feed::new(Arc::new(MemoryLog::new(Retention::default())));
         let until = Instant::now() + Duration::from_secs(1500);
         assert!(matches!(ending(&feed, JobId::new(), until).await, Ending::Over));
+    }
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// A host with two jobs that are held, by tag: the first is over, the second is not.
+    async fn two_held() -> (Host, Held, [Acker; 2]) {
+        let (host, _driver) = Host::builder().build().expect("a host");
+        let mut held = Held::new(host.feed().clone(), host.shutdown().clone(), LIMIT);
+        let ackers = [1, 2].map(|tag| Delivery::mock(tag, "".into(), "".into(), false, Vec::new()).acker);
+        for (tag, acker) in (1..).zip(&ackers) {
+            let submission = Submission::new("outside".parse().expect("a kind"), Json::null());
+            let submission = submission.with_lease(Duration::from_secs(3600));
+            let job = host.jobs().submit(submission).await.expect("accepted").job.id;
+            held.hold(tag, acker.clone(), job, Instant::now() + Duration::from_secs(1500));
+            if tag == 1 {
+                host.jobs().report(job, None, vec![Draft::succeeded(&Json::null())]).await.expect("reported");
+            }
+        }
+        (host, held, ackers)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_over_is_acknowledged_at_once_and_what_runs_before_the_broker_takes_it_back() {
+        let (_host, mut held, [over, runs]) = two_held().await;
+        let begun = Instant::now();
+        let ended = held.ended().await;
+        held.settle(ended).await.expect("acknowledged");
+        assert_eq!((over.usable(), runs.usable(), begun.elapsed()), (false, true, Duration::ZERO));
+        let ended = held.ended().await;
+        held.settle(ended).await.expect("acknowledged");
+        assert_eq!((runs.usable(), begun.elapsed()), (false, Duration::from_secs(1500)));
+        assert!(held.is_empty());
+    }
+
+    /// It may be over since the last look: another host must not run it again.
+    #[tokio::test(start_paused = true)]
+    async fn at_the_end_what_is_over_is_acknowledged_and_the_rest_is_left() {
+        let (_host, held, [over, runs]) = two_held().await;
+        held.give_up().await.expect("acknowledged");
+        assert_eq!((over.usable(), runs.usable()), (false, true));
     }
 }

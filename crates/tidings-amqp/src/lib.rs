@@ -35,6 +35,11 @@
 //! host that runs no kinds of jobs sets [`jobs_queue`](Config::jobs_queue) to nothing: otherwise it takes submissions
 //! that it can only bury.
 //!
+//! # Logging
+//!
+//! A broker that goes away is told once, as a warning, and once when it is back. lapin, which speaks to the broker,
+//! logs broken connections as errors of its own at every try: filter them with `lapin=off`.
+//!
 //! # When not to use it
 //!
 //! Without a broker that is there anyway: followers over HTTP cost less. TLS is not built in, and a URL that asks for

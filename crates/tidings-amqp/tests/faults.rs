@@ -67,7 +67,8 @@ async fn a_broker_that_is_away_at_the_start_is_caught_up_with() {
     broker.restart().await;
     rig.up().await;
     rig.caught_up().await;
-    let mut inbox = Client::connect(&broker.url()).await.consume(&names.events).await;
+    let client = Client::connect(&broker.url()).await;
+    let mut inbox = client.consume(&names.events).await;
     assert_eq!(inbox.events(job).await, logged(&rig.host, job).await);
     // Nobody has anything to say to the broker, and yet it is noticed that it is gone.
     broker.kill().await;
@@ -94,7 +95,8 @@ async fn every_event_is_in_the_queue_after_the_broker_was_killed_in_the_middle_o
     rig.finished(held).await;
     rig.caught_up().await;
     assert_eq!(rig.amqp.unroutable(), 0);
-    let mut inbox = Client::connect(&broker.url()).await.consume(&names.events).await;
+    let client = Client::connect(&broker.url()).await;
+    let mut inbox = client.consume(&names.events).await;
     let taken = inbox.events_of(&[counted, held]).await;
     for job in [counted, held] {
         assert_eq!(taken[&job], logged(&rig.host, job).await);
@@ -117,7 +119,8 @@ async fn a_frozen_broker_is_given_up_and_come_back_to() {
     broker.resume().await;
     rig.up().await;
     rig.caught_up().await;
-    let mut inbox = Client::connect(&broker.url()).await.consume(&names.events).await;
+    let client = Client::connect(&broker.url()).await;
+    let mut inbox = client.consume(&names.events).await;
     assert_eq!(inbox.events(job).await, logged(&rig.host, job).await);
     rig.shut_down().await;
 }

@@ -301,7 +301,8 @@ impl Follow {
         &self.scope
     }
 
-    /// The place up to which the log has been read. Once there is nothing to hand on, that is all there is in it for this follower.
+    /// The place up to which the log has been read. Once there is nothing to hand on, that is all there is in it for this
+    /// follower.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         self.cursor

@@ -290,7 +290,8 @@ impl Jobs {
         job.json(|| self.links().json(&job.kind, job.id))
     }
 
-    /// A job that was just accepted as JSON, as whoever submitted it is shown it: with what its reporter needs, where it has one.
+    /// A job that was just accepted as JSON, as whoever submitted it is shown it: with what its reporter needs, where it
+    /// has one.
     #[must_use]
     pub fn accepted_json(&self, accepted: &Accepted) -> Bytes {
         let json = self.snapshot_json(&accepted.job);
