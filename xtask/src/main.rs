@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod broker;
+mod demo;
 mod test;
 mod tidy;
 mod workspace;
@@ -17,12 +18,14 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Command {
+    Demo(demo::Options),
     Test(test::Options),
     Tidy(tidy::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
+        Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Tidy(options) => tidy::run(&options),
     };

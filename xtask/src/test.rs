@@ -61,6 +61,10 @@ enum Part {
     Broker,
     /// The packages with fewer features: the facade and the server in every combination of transports.
     Matrix,
+    /// `cargo xtask demo` passes, with AMQP.
+    Demo,
+    /// `cargo xtask demo` finds one byte that was changed on the way, over HTTP and over AMQP.
+    Spoil,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -80,6 +84,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             Part::Doc => doc(runner, &workspace),
             Part::Broker => broker_tests(runner, &workspace, options),
             Part::Matrix => matrix(runner, &workspace),
+            Part::Demo => runner.check(demo(options)),
+            Part::Spoil => spoil(runner, options),
         });
     }
     let passed = runner.summary();
@@ -171,6 +177,25 @@ fn matrix(runner: &mut Runner, workspace: &Workspace) {
             runner.check(package_command("build", package, &everything(package)));
         }
     }
+}
+
+/// A comparison that could not fail would be none.
+fn spoil(runner: &mut Runner, options: &Options) {
+    let transports: &[&str] = if options.no_broker { &["sse"] } else { &["sse", "amqp"] };
+    for transport in transports {
+        let mut command = demo(options);
+        command.args(["--spoil", transport]);
+        runner.check_fails(command, &format!("{transport} differs from "));
+    }
+}
+
+fn demo(options: &Options) -> Command {
+    let mut command = cargo();
+    command.args(["xtask", "demo", if options.no_broker { "--no-broker" } else { "--need-broker" }]);
+    if options.no_install {
+        command.arg("--no-install");
+    }
+    command
 }
 
 fn clippy_command(package: &Package, features: &FeatureSet) -> Command {

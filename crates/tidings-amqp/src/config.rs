@@ -13,21 +13,22 @@ pub struct Config {
     pub url: BrokerUrl,
     /// The durable topic exchange that events are published to. `tidings.events` by default.
     pub exchange: String,
-    /// The durable quorum queue that submissions are taken from. All that take from one queue must run the same kinds of jobs. Empty: none
-    /// are taken. `tidings.jobs` by default.
+    /// The durable quorum queue that submissions are taken from. All that take from one queue must run the same kinds
+    /// of jobs. Empty: none are taken. `tidings.jobs` by default.
     pub jobs_queue: String,
-    /// The exchange and the queue for submissions that can't be taken, both under this name. `tidings.jobs.dead` by default.
+    /// The exchange and the queue for submissions that can't be taken, both under this name. `tidings.jobs.dead` by
+    /// default.
     pub dead_letters: String,
-    /// How often a submission may be handed back before it goes to the dead letters. The broker holds this against queues that are there
-    /// already: delete the queue to change it. 20 by default.
+    /// How often a submission may be handed back before it goes to the dead letters. The broker holds this against
+    /// queues that are there already: delete the queue to change it. 20 by default.
     pub delivery_limit: u16,
     /// Events that are published and not yet confirmed, at most. 256 by default.
     pub window: usize,
-    /// Submissions that are taken and not yet acknowledged, at most: with the log in memory, jobs that came from the queue
-    /// and are not over. 64 by default.
+    /// Submissions that are taken and not yet acknowledged, at most: with the log in memory, jobs that came from the
+    /// queue and are not over. 64 by default.
     pub prefetch: u16,
-    /// Seconds between heartbeats; a broker that is silent for twice as long is taken for gone. A `heartbeat` in the URL comes before this.
-    /// 10 by default.
+    /// Seconds between heartbeats; a broker that is silent for twice as long is taken for gone. A `heartbeat` in the
+    /// URL comes before this. 10 by default.
     pub heartbeat_seconds: u16,
     /// Seconds that the broker may take to accept a connection. 10 by default.
     pub connect_seconds: u16,
@@ -35,8 +36,8 @@ pub struct Config {
     pub answer_seconds: u16,
     /// Seconds between two tries to reach a broker that is away, at most. 10 by default.
     pub pause_seconds: u16,
-    /// Seconds after which a submission is acknowledged though its job still runs, as the broker takes it back after 30 minutes. From
-    /// then on a crash loses the job. 1,500 by default.
+    /// Seconds after which a submission is acknowledged though its job still runs, as the broker takes it back after 30
+    /// minutes. From then on a crash loses the job. 1,500 by default.
     pub acknowledge_after_seconds: u32,
 }
 

@@ -2,9 +2,10 @@
 
 use std::{io, net::Shutdown, sync::Arc, time::Duration};
 
+use futures_util::StreamExt as _;
 use lapin::{
-    AsyncTcpStream, Channel, Connection, ConnectionProperties, options::ConfirmSelectOptions, tcp::AMQPUriTcpExt as _,
-    uri::AMQPUri,
+    AsyncTcpStream, Channel, Connection, ConnectionProperties, ConnectionState, ErrorKind, Event,
+    options::ConfirmSelectOptions, tcp::AMQPUriTcpExt as _, uri::AMQPUri,
 };
 use parking_lot::Mutex;
 use socket2::{SockRef, Socket};
@@ -89,6 +90,23 @@ impl Link {
         Ok(channel)
     }
 
+    /// Comes back once the connection or a channel on it is broken: who has nothing to say to the broker would not
+    /// learn of that. Cancel safe.
+    pub(crate) fn broken(&self) -> impl Future<Output = Fault> + Send + 'static {
+        let (mut events, status) = (self.connection.events_listener(), self.connection.status().clone());
+        async move {
+            // An error that came before this began to listen is told to nobody.
+            while status.connected() {
+                match events.next().await {
+                    Some(Event::Error(error)) => return error.into(),
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+            lapin::Error::from(ErrorKind::InvalidConnectionState(ConnectionState::Closed)).into()
+        }
+    }
+
     /// Ends it in good order, if the broker goes along with that.
     pub(crate) async fn close(self) {
         let _ = tokio::time::timeout(FAREWELL, self.connection.close(200, "OK".into())).await;
@@ -96,13 +114,14 @@ impl Link {
 }
 
 thread_local! {
-    /// Keeps lapin's own thread, of which each connection has one, from logging: it would show the password where frames are traced, warn of every event that
-    /// nobody has bound a queue for, body included, and tell all over again what becomes a [`Fault`] here.
+    /// Keeps lapin's own thread, of which each connection has one, from logging: it would show the password where
+    /// frames are traced, warn of every event that nobody has bound a queue for, body included, and tell all over again
+    /// what becomes a [`Fault`] here.
     static SILENCE: DefaultGuard = tracing::dispatcher::set_default(&Dispatch::none());
 }
 
-/// The socket beneath a connection, by a second handle. A handshake that a frozen broker never answers has no deadline in lapin: its
-/// thread and its socket would stay for as long as the broker is frozen, for each try.
+/// The socket beneath a connection, by a second handle. A handshake that a frozen broker never answers has no deadline
+/// in lapin: its thread and its socket would stay for as long as the broker is frozen, for each try.
 struct Line(Arc<Mutex<State>>);
 
 /// Takes the second handle of a socket, unless the connection was given up before the socket was there.
@@ -155,7 +174,8 @@ mod tests {
             socket.read_to_end(&mut said).await.expect("the end of it");
             said
         };
-        let (connected, said) = tokio::join!(broker.connect("test"), peer);
+        let both = tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(broker.connect("test"), peer) });
+        let (connected, said) = both.await.expect("both end");
         let fault = connected.err().expect("nobody has answered");
         assert!(matches!(fault, Fault::Silent { .. }), "{fault}");
         assert_eq!(said, b"AMQP\0\0\x09\x01");

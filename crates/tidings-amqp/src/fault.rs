@@ -39,7 +39,8 @@ impl fmt::Display for Unkept {
 }
 
 impl Fault {
-    /// Whether the broker is there and says no, which somebody has to look into, while a broker that is away comes back.
+    /// Whether the broker is there and says no, which somebody has to look into, while a broker that is away comes
+    /// back.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Self::Broker(error) => error.is_amqp_error(),

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use crate::fault::{Fault, within};
 
-/// Submissions of one connection that are accepted and not yet acknowledged. Their acknowledgements die with the connection; the broker then
-/// hands them out again, and each that comes back here finds its job by its key and is held anew.
+/// Submissions of one connection that are accepted and not yet acknowledged. Their acknowledgements die with the
+/// connection; the broker then hands them out again, and each that comes back here finds its job by its key and is held
+/// anew.
 pub(crate) struct Held {
     feed: Feed,
     shutdown: Shutdown,
@@ -19,6 +20,13 @@ pub(crate) struct Held {
     answer: Duration,
     deliveries: HashMap<DeliveryTag, (Acker, JobId)>,
     endings: FuturesUnordered<BoxFuture<'static, (DeliveryTag, Ending)>>,
+}
+
+/// A submission that need not be held any longer.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    tag: DeliveryTag,
+    ending: Ending,
 }
 
 /// Why a submission need not be held any longer.
@@ -47,22 +55,29 @@ impl Held {
         self.endings.push(async move { (tag, ending(&feed, job, until).await) }.boxed());
     }
 
-    /// Waits until one of them can be acknowledged, and does so; for ever where none is held. Cancel safe up to the acknowledgement,
-    /// which is only given up together with the connection.
-    pub(crate) async fn ended(&mut self) -> Result<(), Fault> {
-        let Some((tag, ending)) = self.endings.next().await else { return std::future::pending().await };
-        let Some((acker, job)) = self.deliveries.remove(&tag) else { return Ok(()) };
-        match ending {
+    /// Waits until one of them need not be held any longer; for ever where none is held. Cancel safe.
+    pub(crate) async fn ended(&mut self) -> Ended {
+        match self.endings.next().await {
+            Some((tag, ending)) => Ended { tag, ending },
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Acknowledges one that need not be held any longer.
+    pub(crate) async fn settle(&mut self, ended: Ended) -> Result<(), Fault> {
+        let Some((acker, job)) = self.deliveries.remove(&ended.tag) else { return Ok(()) };
+        match ended.ending {
             Ending::Over => acknowledge_ended(&self.feed, &self.shutdown, &acker, job, self.answer).await,
             Ending::Overdue => {
-                tracing::warn!(%job, "a job that came from the queue runs for so long that it is acknowledged: a crash would lose it now");
+                tracing::warn!(%job, "a job from the queue has run for so long that it is acknowledged");
                 acknowledge(&acker, self.answer).await
             }
             Ending::Unreadable(error) => Err(error.into()),
         }
     }
 
-    /// Acknowledges those whose jobs have ended by now; the others are left to the broker, which hands them to somebody else.
+    /// Acknowledges those whose jobs have ended by now; the others are left to the broker, which hands them to somebody
+    /// else.
     pub(crate) async fn give_up(self) -> Result<(), Fault> {
         for (acker, job) in self.deliveries.values() {
             if self.feed.known(*job).is_none_or(|job| job.state.is_terminal()) {

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::StreamExt as _;
 use lapin::{
-    Channel, Confirmation, Consumer,
+    BasicProperties, Channel, Confirmation, Consumer,
     message::Delivery,
     options::{BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions},
     types::{FieldTable, ShortString},
@@ -55,9 +55,13 @@ impl Intake {
         let consumer = within(limit, "deliver", consume).await?;
         self.monitor.connected(Side::Consuming);
         let held = Held::new(self.feed.clone(), self.shutdown.clone(), limit);
-        Session { intake: self, channel, publisher, held, inbox: VecDeque::new(), take_at: Instant::now() }
-            .run(consumer)
-            .await?;
+        let session =
+            Session { intake: self, channel, publisher, held, inbox: VecDeque::new(), take_at: Instant::now() };
+        tokio::select! {
+            end = session.run(consumer) => end?,
+            fault = link.broken() => return Err(fault),
+            fault = answers.broken() => return Err(fault),
+        }
         answers.close().await;
         link.close().await;
         Ok(())
@@ -88,7 +92,7 @@ impl Session<'_> {
             tokio::select! {
                 biased;
                 () = self.intake.shutdown.begun() => break,
-                ended = self.held.ended() => ended?,
+                ended = self.held.ended() => self.held.settle(ended).await?,
                 delivery = consumer.next() => {
                     let delivery = delivery.ok_or(Fault::QueueGone)??;
                     self.inbox.push_back(Arrived { delivery, at: Instant::now() });
@@ -104,14 +108,15 @@ impl Session<'_> {
         while !self.held.is_empty() && !self.intake.shutdown.are_jobs_over() {
             tokio::select! {
                 biased;
-                ended = self.held.ended() => ended?,
+                ended = self.held.ended() => self.held.settle(ended).await?,
                 () = self.intake.shutdown.jobs_over() => {}
             }
         }
         self.held.give_up().await
     }
 
-    /// Has nothing more delivered, and hands back what was not looked at, so that others need not wait for this host's end.
+    /// Has nothing more delivered, and hands back what was not looked at, so that others need not wait for this host's
+    /// end.
     async fn stop(&mut self, mut consumer: Consumer) -> Result<(), Fault> {
         let limit = self.intake.broker.answer;
         let cancel = self.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
@@ -162,7 +167,11 @@ impl Session<'_> {
         let limit = self.intake.broker.answer;
         match Verdict::of(problem.kind()) {
             Verdict::Never => self.bury(arrived.delivery, problem).await,
-            Verdict::Done => acknowledge(&arrived.delivery.acker, limit).await,
+            Verdict::Done => {
+                let Delivery { properties, acker, .. } = arrived.delivery;
+                self.answer_refused(&properties, problem).await?;
+                acknowledge(&acker, limit).await
+            }
             Verdict::Elsewhere => self.hand_back(&arrived.delivery).await,
             // Kept, and not handed back: that would count against the delivery limit.
             Verdict::Later => {
@@ -174,19 +183,27 @@ impl Session<'_> {
         }
     }
 
-    /// Puts a submission that can never be accepted where somebody may look at it, tells whoever sent it, and only then acknowledges it.
+    /// Puts a submission that can never be accepted where somebody may look at it, tells whoever sent it, and only then
+    /// acknowledges it.
     async fn bury(&mut self, delivery: Delivery, problem: &Problem) -> Result<(), Fault> {
-        tracing::warn!(%problem, "a submission that can never be accepted goes to the dead letters");
+        // What is wrong with it is in the letter: here its sender's words would be ours.
+        let reason = problem.kind().name();
+        tracing::warn!(reason, "a submission that can never be accepted goes to the dead letters");
         let Delivery { properties, data, acker, .. } = delivery;
         let dead = Message::dead(&properties, data, problem);
         match self.publisher.tell(&self.intake.topology.dead, dead).await? {
             Confirmation::Ack(None) => {}
             _ => return Err(Fault::Refused(Unkept::DeadLetter)),
         }
-        if let Some(reply_to) = properties.reply_to() {
-            self.answer(Message::refused(reply_to, &properties, problem)).await?;
-        }
+        self.answer_refused(&properties, problem).await?;
         acknowledge(&acker, self.intake.broker.answer).await
+    }
+
+    async fn answer_refused(&mut self, request: &BasicProperties, problem: &Problem) -> Result<(), Fault> {
+        match request.reply_to() {
+            Some(reply_to) => self.answer(Message::refused(reply_to, request, problem)).await,
+            None => Ok(()),
+        }
     }
 
     /// Answers whoever sent a submission. Where its queue is gone or full, that is no trouble of ours.

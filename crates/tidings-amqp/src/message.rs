@@ -70,8 +70,8 @@ impl Message {
         headers.insert("problem".into(), text(problem.kind().name()));
         headers.insert("detail".into(), text(cut(problem.detail(), DETAIL)));
         let properties = request.clone().with_headers(headers).with_delivery_mode(PERSISTENT);
-        // The broker would take it for gone once this time is over, which was meant for the queue that it came from; and it
-        // refuses a message of a user other than the one who publishes.
+        // The broker would take it for gone once this time is over, which was meant for the queue that it came from;
+        // and it refuses a message of a user other than the one who publishes.
         let properties = without_expiration_and_user(&properties);
         Self { routing_key: ShortString::default(), properties, body: body.into() }
     }

@@ -57,7 +57,8 @@ impl Monitor {
     }
 
     pub(crate) fn status(&self) -> Status {
-        // In this order: what is confirmed in between would make the lag too small, and it must not be less than nothing.
+        // Read before the end of the log: otherwise what is written and confirmed in between would make it less than
+        // nothing.
         let confirmed = self.confirmed.load(Ordering::Acquire);
         let lag = self.feed.end().number().saturating_sub(confirmed);
         let state = self.state.lock();

@@ -1,12 +1,12 @@
 //! The way out: events, from the log to the broker.
 
-use std::{sync::Arc, task::Poll, time::Duration};
+use std::{collections::HashMap, sync::Arc, task::Poll, time::Duration};
 
 use futures_util::Stream;
 use lapin::PublisherConfirm;
 use tidings_core::{
-    Batch, Cursor, CursorStore, Entry, Error, Feed, Follow, Gap, GapScope, Item, Jobs, Limit, ReadError, Scope,
-    Shutdown,
+    Batch, Cursor, CursorStore, Error, Event, Feed, Follow, Gap, GapScope, Item, JobId, Jobs, Kind, Limit, ReadError,
+    Scope, Shutdown,
 };
 use tokio::time::Instant;
 
@@ -69,9 +69,13 @@ impl Outlet {
             publisher: Publisher::new(channel, self.broker.answer),
             window: Window::new(self.window, self.broker.answer),
             follow,
+            kinds: HashMap::new(),
             place,
         };
-        let end = session.run().await;
+        let end = tokio::select! {
+            end = session.run() => end,
+            fault = link.broken() => Err(fault),
+        };
         self.save(place).await;
         end?;
         link.close().await;
@@ -87,7 +91,7 @@ impl Outlet {
         match self.feed.follow(Scope::all(), place.confirmed).await {
             Err(ReadError::Mismatch) => {
                 let cursor = place.confirmed;
-                tracing::warn!(%cursor, "the saved place belongs to another log; beginning with the first event of this one");
+                tracing::warn!(%cursor, "the saved place is one in another log; beginning with this one's first event");
                 *place = Place { confirmed: Cursor::START, save_at: None };
                 self.monitor.confirmed(0);
                 Ok(self.feed.follow(Scope::all(), Cursor::START).await?)
@@ -97,7 +101,9 @@ impl Outlet {
     }
 
     async fn save(&self, place: &mut Place) {
+        // A place without a tag is not saved: another log could take it for one of its own.
         if place.save_at.take().is_some()
+            && place.confirmed.tag().is_some()
             && let Err(error) = self.cursors.save(CURSOR, place.confirmed).await
         {
             // What is told is told: a place that is not saved costs repeats after a crash.
@@ -118,6 +124,9 @@ struct Session<'a> {
     publisher: Publisher,
     window: Window<PublisherConfirm>,
     follow: Follow,
+    /// The kinds of the jobs whose events were told and that are not over: a job may be forgotten before its last
+    /// events are told.
+    kinds: HashMap<JobId, Kind>,
     place: &'a mut Place,
 }
 
@@ -157,7 +166,7 @@ impl Session<'_> {
     async fn tell_events(&mut self, events: Batch) -> Result<(), Fault> {
         let scope = Scope::all();
         for entry in events.iter() {
-            match self.message(entry) {
+            match self.message(&entry.event) {
                 Some(message) => self.publish(message, Some(scope.cursor(entry))).await?,
                 None => self.window.push_place(scope.cursor(entry)),
             }
@@ -165,14 +174,22 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The message for an event; none where its job was forgotten since the event was read, so that nobody can ask for it any more.
-    fn message(&self, entry: &Entry) -> Option<Message> {
-        let job = self.outlet.feed.known(entry.event.job())?;
-        Some(Message::event(&job.kind, &entry.event))
+    /// The message for an event; none where its job was forgotten since the event was read, and nothing of it was told
+    /// before, so that nobody waits for it.
+    fn message(&mut self, event: &Event) -> Option<Message> {
+        let kind = self.kinds.remove(&event.job());
+        let kind = kind.or_else(|| self.outlet.feed.known(event.job()).map(|job| job.kind.clone()))?;
+        let message = Message::event(&kind, event);
+        if !event.is_terminal() {
+            self.kinds.insert(event.job(), kind);
+        }
+        Some(message)
     }
 
     /// Tells for each job what is no longer kept of it. Of jobs that are no longer known there is nothing to tell.
     async fn tell_gap(&mut self, gap: &Gap) -> Result<(), Fault> {
+        // Among what was dropped may be the ends of jobs.
+        self.kinds.clear();
         tracing::warn!(jobs = gap.jobs.len(), "events were dropped before they could be told; telling of the gap");
         for job in &gap.jobs {
             let page = match self.outlet.feed.read(job.id, Cursor::START, NONE).await {
@@ -213,8 +230,8 @@ impl Session<'_> {
     }
 }
 
-/// What comes next in the log. Where all is told up to `told`, and the log was read on from there without anything to tell, as events of
-/// forgotten jobs are passed over, that counts as told too.
+/// What comes next in the log. Where all is told up to `told`, and the log was read on from there without anything to
+/// tell, as events of forgotten jobs are passed over, that counts as told too.
 async fn next(follow: &mut Follow, told: Option<Cursor>) -> Next {
     std::future::poll_fn(|cx| match std::pin::Pin::new(&mut *follow).poll_next(cx) {
         Poll::Ready(item) => Poll::Ready(Next::Item(item)),

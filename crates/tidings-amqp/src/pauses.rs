@@ -4,8 +4,8 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(250);
 
-/// Pauses that double from 250 ms up to the longest, each shortened at random by up to half, so that the nodes that lost a broker together don't
-/// come back to it together.
+/// Pauses that double from 250 ms up to the longest, each shortened at random by up to half, so that the nodes that
+/// lost a broker together don't come back to it together.
 #[derive(Debug)]
 pub(crate) struct Pauses {
     next: Duration,
@@ -23,7 +23,8 @@ impl Pauses {
         self.next = FIRST;
     }
 
-    /// The pause after a try that has lasted for so long. One that has lasted for the longest pause has been a success, so they begin anew.
+    /// The pause after a try that has lasted for so long. One that has lasted for the longest pause has been a success,
+    /// so they begin anew.
     pub(crate) fn after(&mut self, lasted: Duration) -> Duration {
         if lasted >= self.longest {
             self.reset();

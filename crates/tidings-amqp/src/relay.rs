@@ -122,8 +122,8 @@ async fn publish(outlet: &Outlet, mut place: Place) {
     }
 }
 
-/// Takes submissions until the host has ended its jobs. Opens no other connection once the shutdown has begun: the broker gives what was not
-/// acknowledged to others.
+/// Takes submissions until the host has ended its jobs. Opens no other connection once the shutdown has begun: the
+/// broker gives what was not acknowledged to others.
 async fn take(intake: &Intake, queue: &ShortString) {
     let mut pauses = Pauses::up_to(intake.broker.pause);
     while !intake.shutdown.has_begun() {

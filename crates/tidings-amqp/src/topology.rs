@@ -28,7 +28,8 @@ impl Topology {
     /// The names that are configured.
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
         let name = |knob: &str, name: &str| {
-            // 255 bytes are what AMQP 0-9-1 has room for (4.2.5.3), and names with this prefix are the broker's own (3.1.3.1).
+            // 255 bytes are what AMQP 0-9-1 has room for (4.2.5.3), and names with this prefix are the broker's own
+            // (3.1.3.1).
             let usable = !name.is_empty() && !name.starts_with("amq.") && !name.chars().any(char::is_control);
             let name = if usable { ShortString::try_new(name).ok() } else { None };
             name.ok_or_else(|| {
@@ -57,8 +58,8 @@ impl Topology {
         Ok(())
     }
 
-    /// Declares what submissions are taken from, and where those go that can't be taken. Changes nothing where it is there
-    /// already, and fails where it is there with other arguments.
+    /// Declares what submissions are taken from, and where those go that can't be taken. Changes nothing where it is
+    /// there already, and fails where it is there with other arguments.
     pub(crate) async fn declare_jobs(&self, channel: &Channel, jobs: &ShortString) -> Result<(), Fault> {
         let exchange = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
         let (none, queue) = (FieldTable::default(), QueueDeclareOptions::durable());
@@ -75,7 +76,8 @@ impl Topology {
         let mut arguments = dead_arguments();
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(self.delivery_limit.into()));
         arguments.insert("x-dead-letter-exchange".into(), text(self.dead.as_str()));
-        // Otherwise a dead letter that its queue did not take would be lost without a word; asks for the other way of overflowing.
+        // Otherwise a dead letter that its queue did not take would be lost without a word; asks for the other way of
+        // overflowing.
         arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
         arguments.insert("x-overflow".into(), text("reject-publish"));
         arguments

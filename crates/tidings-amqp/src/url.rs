@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 /// Where the broker is: `amqp://user:password@host:port/vhost`, where a `/` in the virtual host is spelled `%2f`.
 ///
-/// What is left out is `guest`, `guest`, `localhost`, 5672 and `/`. It is checked where the transport is mounted, and not where it
-/// is read: readers of configurations quote what they refuse, and this may hold a password. `Debug` hides all of it but
-/// the host and the port.
+/// What is left out is `guest`, `guest`, `localhost`, 5672 and `/`. It is checked where the transport is mounted, and
+/// not where it is read: readers of configurations quote what they refuse, and this may hold a password. `Debug` hides
+/// all of it but the host and the port.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct BrokerUrl(String);

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use crate::fault::{Fault, Unkept};
 
-/// Messages that are published and not yet confirmed. Whatever order the broker confirms them in, they leave in the order in which they
-/// were published, so that a place is only passed once all before it is told.
+/// Messages that are published and not yet confirmed. Whatever order the broker confirms them in, they leave in the
+/// order in which they were published, so that a place is only passed once all before it is told.
 #[derive(Debug)]
 pub(crate) struct Window<F> {
     pending: VecDeque<Pending<F>>,
@@ -73,9 +73,12 @@ impl<F: Future<Output = lapin::Result<Confirmation>> + Unpin> Window<F> {
         let route = match &mut oldest.confirm {
             None => Route::Found,
             Some(confirm) => match tokio::time::timeout_at(oldest.published + self.limit, confirm).await {
-                Ok(Ok(Confirmation::Ack(None) | Confirmation::NotRequested)) => Route::Found,
+                Ok(Ok(Confirmation::Ack(None))) => Route::Found,
                 Ok(Ok(Confirmation::Ack(Some(_)))) => Route::None,
-                Ok(Ok(Confirmation::Nack(_))) => return Err(Fault::Refused(Unkept::Event)),
+                // A channel that does not confirm is none that promises anything.
+                Ok(Ok(Confirmation::Nack(_) | Confirmation::NotRequested)) => {
+                    return Err(Fault::Refused(Unkept::Event));
+                }
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => return Err(Fault::Silent { doing: "confirm an event", within: self.limit }),
             },

@@ -173,7 +173,8 @@ async fn what_is_handed_back_too_often_goes_to_the_dead_letters() {
     client.clean_up(&names).await;
 }
 
-/// The first host is gone before its jobs are over; the second one gets what the first had not acknowledged, and just that.
+/// The first host is gone before its jobs are over; the second one gets what the first had not acknowledged, and just
+/// that.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a broker: cargo xtask test"]
 async fn a_crash_hands_unfinished_jobs_to_the_next_host() {
@@ -258,7 +259,8 @@ async fn what_there_is_no_room_for_waits() {
     client.clean_up(&names).await;
 }
 
-/// The broker takes a delivery back that is held for too long: it is acknowledged before that, which makes room for the next.
+/// The broker takes a delivery back that is held for too long: it is acknowledged before that, which makes room for the
+/// next.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a broker: cargo xtask test"]
 async fn a_job_that_runs_for_too_long_is_acknowledged_all_the_same() {

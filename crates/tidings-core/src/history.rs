@@ -164,13 +164,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        cursor::Tag,
-        event::{Draft, Event},
-        json::Json,
-        names::JobId,
-        time::Timestamp,
-    };
+    use crate::{cursor::Tag, draft::Draft, event::Event, json::Json, names::JobId, time::Timestamp};
 
     const ALL: Limit = Limit { events: usize::MAX, bytes: usize::MAX };
 

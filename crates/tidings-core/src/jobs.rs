@@ -15,8 +15,8 @@ use sha2::Sha256;
 use tokio::sync::Notify;
 
 use crate::{
+    draft::Draft,
     error::{Error, ErrorKind},
-    event::Draft,
     feed::{Feed, Page},
     leases::Leases,
     ledger::{Digest, Intent, Opening, Refusal, Reporter, SameBody, Write},

@@ -10,7 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     cursor::Tag,
-    event::{Draft, Event},
+    draft::Draft,
+    event::Event,
     names::{EventType, JobId, Kind},
     snapshot::{InvalidHistory, Snapshot, State},
     time::Timestamp,

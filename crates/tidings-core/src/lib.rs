@@ -62,6 +62,7 @@ mod names;
 mod json;
 mod time;
 mod cursor;
+mod draft;
 mod event;
 mod snapshot;
 mod ledger;
@@ -92,8 +93,9 @@ mod host;
 pub use self::{
     answer::{Answer, Answered, Body, Broken, Hold, Streaming},
     cursor::{Cursor, InvalidCursor, MAX_NUMBER, Tag},
+    draft::{Draft, InvalidDraft, Progress},
     error::{Error, ErrorKind},
-    event::{Draft, Event, InvalidDraft, InvalidEvent, Progress},
+    event::{Event, InvalidEvent},
     feed::{Feed, Follow, Item, Page, ReadError, Watch},
     framing::Framing,
     host::{Driver, Host, HostBuilder, HostNames, Serving},

@@ -165,7 +165,9 @@ impl MemoryLog {
     fn commit(&self, state: &mut State, write: &Write) -> Result<Result<Appended, Refusal>, Error> {
         let mut records = state.ledger.admit(write, state.end.0, &self.capacity());
         // Those that are over make room, but only for a job that would have been taken otherwise.
+        let roomy = Capacity { jobs: usize::MAX, bytes: usize::MAX, ..self.capacity() };
         while let Err(Refusal::Overloaded) = records
+            && state.ledger.admit(write, state.end.0, &roomy).is_ok()
             && let Some(job) = state.ledger.overfull(&self.capacity())
         {
             state.forget(job, &self.tail);
@@ -303,11 +305,14 @@ impl State {
         }) {
             self.drop_first(job);
         }
-        // Events of jobs that are over go first, then those jobs, then events of jobs that run.
+        // Events of jobs that are over go first, then those of jobs that run. Where it is the jobs themselves that weigh, those that
+        // are over go: were they to go for events, one busy job would have all others forgotten, and gain nothing by it.
         while self.bytes + self.ledger.bytes() > retention.bytes {
             if let Some((_, job)) = self.droppable.first().copied() {
                 self.drop_first(job);
-            } else if let Some((_, job)) = self.ledger.longest_ended() {
+            } else if let Some((_, job)) = self.ledger.longest_ended()
+                && self.ledger.bytes() > retention.bytes / 2
+            {
                 self.forget(job, tail);
             } else if let Some(job) = self.oldest() {
                 self.drop_first(job);

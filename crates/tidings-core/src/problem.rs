@@ -80,7 +80,7 @@ struct Inner {
     detail: Cow<'static, str>,
     header: Option<(HeaderName, HeaderValue)>,
     /// Further members of the answer.
-    extra: Option<(&'static str, u64)>,
+    extra: Vec<(&'static str, u64)>,
 }
 
 impl Problem {
@@ -95,7 +95,7 @@ impl Problem {
             ProblemKind::Unauthorized => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             _ => None,
         };
-        Self(Box::new(Inner { kind, detail: detail.into(), header, extra: None }))
+        Self(Box::new(Inner { kind, detail: detail.into(), header, extra: Vec::new() }))
     }
 
     /// Adds a header field to the answer.
@@ -108,7 +108,7 @@ impl Problem {
     /// Adds a number to the answer, under a name of the caller's.
     #[must_use]
     pub fn with_number(mut self, name: &'static str, value: u64) -> Self {
-        self.0.extra = Some((name, value));
+        self.0.extra.push((name, value));
         self
     }
 
@@ -135,14 +135,14 @@ impl Problem {
             status: u16,
             detail: &'a str,
             #[serde(flatten)]
-            extra: Option<std::collections::BTreeMap<&'a str, u64>>,
+            extra: std::collections::BTreeMap<&'a str, u64>,
         }
         let wire = Wire {
             kind: format!("urn:tidings:problem:{}", self.0.kind.name()),
             title: self.0.kind.title(),
             status: self.0.kind.status().as_u16(),
             detail: &self.0.detail,
-            extra: self.0.extra.map(|extra| [extra].into()),
+            extra: self.0.extra.iter().copied().collect(),
         };
         // Strings and numbers alone can always be written.
         serde_json::to_vec(&wire).unwrap_or_default()

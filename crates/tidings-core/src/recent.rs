@@ -192,12 +192,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        cursor::Tag,
-        event::{Draft, Event},
-        names::JobId,
-        time::Timestamp,
-    };
+    use crate::{cursor::Tag, draft::Draft, event::Event, names::JobId, time::Timestamp};
 
     thread_local! {
         static ENCODED: Cell<usize> = const { Cell::new(0) };

@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    event::Draft,
+    draft::Draft,
     jobs::{Jobs, Registered},
     json::Json,
     ledger::Intent,

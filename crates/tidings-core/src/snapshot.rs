@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 
 use crate::{
     cursor::{Cursor, Tag},
-    event::{Event, Outcome},
+    draft::Outcome,
+    event::Event,
     json::Json,
     names::{EventType, InvalidName, JobId, Kind},
     time::Timestamp,
@@ -296,7 +297,7 @@ impl fmt::Display for Quoted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Draft, Progress};
+    use crate::draft::{Draft, Progress};
 
     fn fold(drafts: &[Draft]) -> Result<Snapshot, InvalidHistory> {
         let job = JobId::new();

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    draft::{Draft, Progress},
     error::Error,
-    event::{Draft, Progress},
     jobs::Jobs,
     json::Json,
     ledger::Intent,

@@ -24,7 +24,6 @@ impl Adapter for Streams {
     }
 
     fn capabilities(&self) -> Capabilities {
-        // Half the time between two heartbeats, as each stream looks twice before it sends one.
         Capabilities::all().with_quiet(Duration::from_secs(15))
     }
 
@@ -81,13 +80,11 @@ impl Connection for Stream {
             if let Some(millis) = self.blocks.retry.take() {
                 self.retry = Duration::from_millis(millis);
             }
+            if std::mem::take(&mut self.blocks.comments) > 0 {
+                return Ok(Seen::Nothing);
+            }
             match self.response.chunk().await {
-                Ok(Some(chunk)) => {
-                    self.blocks.push(&chunk);
-                    if self.blocks.is_comment() {
-                        return Ok(Seen::Nothing);
-                    }
-                }
+                Ok(Some(chunk)) => self.blocks.push(&chunk),
                 Ok(None) if self.response.status() == 204 => return Ok(Seen::End(End::Over)),
                 Ok(None) | Err(Cut) => return Ok(Seen::End(End::Again(self.retry))),
             }

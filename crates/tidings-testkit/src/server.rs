@@ -4,14 +4,14 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tidings_core::{
-    Clock, Cursor, Draft, Event, Host, JobContext, JobError, JobId, Jobs, Json, Limit, MemoryLog, More, Retention,
-    Submission,
+    Clock, Cursor, Draft, Event, Host, HostBuilder, JobContext, JobError, JobId, Jobs, Json, Limit, MemoryLog, More,
+    Retention, Submission,
 };
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    adapter::{Adapter, Capability},
+    adapter::Adapter,
     failure::Failure,
     wire::{Response, Wire},
 };
@@ -45,24 +45,30 @@ pub(crate) enum Cue {
 }
 
 impl Server {
-    pub(crate) async fn start(adapter: &dyn Adapter, retention: Retention) -> Result<Self, Failure> {
+    /// Starts a host with what `mount` adds to it, in the runtime that this is called from, whose time it goes by.
+    ///
+    /// # Errors
+    ///
+    /// Where the host can't be built.
+    pub async fn start(mount: impl FnOnce(HostBuilder) -> HostBuilder, retention: Retention) -> Result<Self, Failure> {
         let broken = |error: &dyn fmt::Display| Failure::new(format!("the host can't be built: {error}"));
-        // A broker knows no virtual time, and takes the age of its messages from the machine's clock.
-        let clock = match adapter.capabilities().lacks(Capability::VirtualTime) {
-            None => Clock::tokio(),
-            Some(_) => Clock::system(),
-        };
+        let clock = Clock::tokio();
         let (cue, cues) = watch::channel(Cue::Wait);
         let kind = KIND.parse().map_err(|error| broken(&error))?;
         let host = Host::builder()
             .with_log(Arc::new(MemoryLog::new(retention).with_clock(clock.clone())))
             .with_clock(clock)
             .with_job(kind, move |job| play(job, cues.clone()));
-        let (host, driver) = adapter.mount(host).build().map_err(|error| broken(&error))?;
+        let (host, driver) = mount(host).build().map_err(|error| broken(&error))?;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let driver = tokio::spawn(driver.run(async move { stopped.cancelled().await }));
-        let server = Self(Arc::new(Inner { host, wire: Arc::default(), stop, cue, driver }));
+        Ok(Self(Arc::new(Inner { host, wire: Arc::default(), stop, cue, driver })))
+    }
+
+    /// Starts a host with the transport of an adapter, and gets its client ready.
+    pub(crate) async fn of(adapter: &dyn Adapter, retention: Retention) -> Result<Self, Failure> {
+        let server = Self::start(|host| adapter.mount(host), retention).await?;
         adapter.prepare(&server).await?;
         Ok(server)
     }
@@ -86,18 +92,30 @@ impl Server {
         &self.0.wire
     }
 
-    /// Opens a job that the scenario reports.
-    pub(crate) async fn open(&self) -> Result<Author, Failure> {
+    /// Opens a job that the caller reports.
+    ///
+    /// # Errors
+    ///
+    /// Where core refuses that.
+    pub async fn open(&self) -> Result<Author, Failure> {
         self.open_with(&Json::null()).await
     }
 
-    /// Opens a job that the scenario reports, with this input.
-    pub(crate) async fn open_with(&self, input: &Json) -> Result<Author, Failure> {
+    /// Opens a job that the caller reports, with this input.
+    ///
+    /// # Errors
+    ///
+    /// Where core refuses that.
+    pub async fn open_with(&self, input: &Json) -> Result<Author, Failure> {
         self.submit(Submission::new(kind()?, input.clone()).with_lease(LEASE)).await
     }
 
-    /// Opens a job that runs here, and does as it is told by [`cue`](Self::cue).
-    pub(crate) async fn open_running(&self) -> Result<Author, Failure> {
+    /// Opens a job that runs here, for as long as no scenario tells it otherwise. It has begun.
+    ///
+    /// # Errors
+    ///
+    /// Where core refuses that.
+    pub async fn open_running(&self) -> Result<Author, Failure> {
         let author = self.submit(Submission::new(kind()?, Json::null())).await?;
         // A job that waits for its turn has one event.
         while author.jobs.get(author.id).await.map_err(refused)?.seq < 2 {
@@ -118,12 +136,16 @@ impl Server {
     }
 
     /// Begins the shutdown.
-    pub(crate) fn shut_down(&self) {
+    pub fn shut_down(&self) {
         self.0.stop.cancel();
     }
 
     /// What the log holds of a job, which is what every transport has to show.
-    pub(crate) async fn log(&self, job: JobId) -> Result<Vec<Event>, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// Where core refuses that.
+    pub async fn log(&self, job: JobId) -> Result<Vec<Event>, Failure> {
         let (mut all, mut at) = (Vec::new(), Cursor::START);
         loop {
             let limit = Limit { events: usize::MAX, bytes: usize::MAX };
@@ -159,33 +181,51 @@ async fn play(job: JobContext, mut cues: watch::Receiver<Cue>) -> Result<Json, J
 
 /// Writes the events of one job.
 #[derive(Clone, Debug)]
-pub(crate) struct Author {
+pub struct Author {
     jobs: Jobs,
     id: JobId,
 }
 
 impl Author {
-    pub(crate) fn job(&self) -> JobId {
+    /// Which job it is.
+    #[must_use]
+    pub fn job(&self) -> JobId {
         self.id
     }
 
     /// Writes events, in one batch.
-    pub(crate) async fn write(&self, drafts: Vec<Draft>) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    ///
+    /// Where core refuses that.
+    pub async fn write(&self, drafts: Vec<Draft>) -> Result<(), Failure> {
         self.jobs.report(self.id, None, drafts).await.map(drop).map_err(refused)
     }
 
     /// Writes so many lines of plain text, in one batch.
-    pub(crate) async fn lines(&self, count: usize) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    ///
+    /// Where core refuses that.
+    pub async fn lines(&self, count: usize) -> Result<(), Failure> {
         self.write((0..count).map(|nth| Draft::log("stdout", &format!("line {nth}"))).collect()).await
     }
 
     /// Ends the job.
-    pub(crate) async fn finish(&self) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    ///
+    /// Where core refuses that.
+    pub async fn finish(&self) -> Result<(), Failure> {
         self.write(vec![Draft::succeeded(&Json::null())]).await
     }
 
     /// Forgets the job, which is over.
-    pub(crate) async fn delete(&self) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    ///
+    /// Where core refuses that.
+    pub async fn delete(&self) -> Result<(), Failure> {
         self.jobs.delete(self.id).await.map_err(refused)
     }
 }

@@ -47,7 +47,8 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let config = Config::load(arguments)?;
+    let mut config = Config::load(arguments)?;
+    config.limits.request_target_bytes = config.connections.request_target_bytes;
     // Before anybody can know that the server is there, so that no signal is missed.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = TcpListener::bind(config.listen)

@@ -49,6 +49,17 @@ fn header() {
 }
 
 #[test]
+fn header_over_http2() {
+    let server = start("header_seconds = 0.3");
+    let begun = Instant::now();
+    let mut client = server.connect();
+    // The preface (RFC 9113, 3.4) with empty settings, and nothing more.
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").expect("it is taken");
+    rest(&mut client);
+    assert!(begun.elapsed() >= SHORT);
+}
+
+#[test]
 fn request_target() {
     let server = start("request_target_bytes = 100");
     server.get(&format!("/{}", "a".repeat(100))).assert_problem(414, "uri-too-long");

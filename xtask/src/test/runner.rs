@@ -44,6 +44,30 @@ impl Runner {
         self.step(command, |tally, printed| tally.add(package, printed).failed);
     }
 
+    /// Runs a command that has to fail: with exit code 1, and a line that begins with `words`.
+    pub(super) fn check_fails(&mut self, mut command: Command, words: &str) {
+        let shown = show(&command);
+        print!("   {shown} (has to fail)");
+        // Progress that can't be shown is no reason to stop.
+        let _ = io::stdout().flush();
+        let started = Instant::now();
+        match run(&mut command) {
+            Ok((status, printed))
+                if status.code() == Some(1) && printed.lines().any(|line| line.starts_with(words)) =>
+            {
+                println!(" … it does, as expected, after {:.1} s", started.elapsed().as_secs_f64());
+            }
+            Ok((status, printed)) => {
+                println!(" … {status}:\n{printed}");
+                self.fail(&format!("{shown}: it should fail, and say {words:?}"));
+            }
+            Err(error) => {
+                println!();
+                self.fail(&format!("can't run {shown}: {error}"));
+            }
+        }
+    }
+
     /// Notes a failure that no command has shown.
     pub(super) fn fail(&mut self, why: &str) {
         println!("   {why}");
@@ -155,6 +179,20 @@ mod tests {
         });
         assert_eq!(runner.tally.to_string(), "2 passed, 4 failed, 0 skipped");
         assert!(!runner.summary());
+    }
+
+    #[test]
+    fn what_has_to_fail_has_to_say_why() {
+        let failures = |script: &str| {
+            let mut runner = Runner::default();
+            runner.part("spoil", |runner| runner.check_fails(shell(script), "sse differs"));
+            runner.summary();
+            runner.tally.to_string()
+        };
+        assert_eq!(failures("echo going on; echo sse differs from amqp; exit 1"), "0 passed, 0 failed, 0 skipped");
+        for script in ["echo sse differs; exit 0", "echo sse differs; exit 101", "echo the build fails; exit 1"] {
+            assert_eq!(failures(script), "0 passed, 1 failed, 0 skipped", "{script}");
+        }
     }
 
     #[test]

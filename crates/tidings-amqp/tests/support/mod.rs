@@ -16,8 +16,8 @@ use lapin::{
 };
 use tidings_amqp::{Amqp, Config};
 use tidings_core::{
-    Context, CursorStore, Driver, Error, EventLog, Host, HostBuilder, JobId, Json, Limits, MemoryCursors, MemoryLog,
-    Mount, Notifier, Progress, Retention, Status, Submission,
+    Context, CursorStore, Driver, Error, EventLog, Host, HostBuilder, JobError, JobId, Json, Limits, MemoryCursors,
+    MemoryLog, Mount, Notifier, Progress, Retention, Status, Submission,
 };
 use tidings_testkit::broker::Broker;
 use tokio::{
@@ -161,7 +161,10 @@ fn with_kinds(builder: HostBuilder, gate: &Gate) -> HostBuilder {
             let mut gate = gate.subscribe();
             async move {
                 job.log("stdout", "waiting").await?;
-                gate.wait_for(|open| *open).await.expect("the gate outlives the host");
+                tokio::select! {
+                    opened = gate.wait_for(|open| *open) => drop(opened.expect("the gate outlives the host")),
+                    () = job.cancelled().cancelled() => return Err(JobError::cancelled()),
+                }
                 Ok(Json::null())
             }
         })
@@ -350,9 +353,14 @@ impl Inbox {
     /// The same of several jobs.
     pub(crate) async fn events_of(&mut self, jobs: &[JobId]) -> HashMap<JobId, Vec<String>> {
         let mut taken: HashMap<JobId, Vec<String>> = HashMap::new();
-        let mut ended = 0;
+        let (mut ended, mut seen) = (0, Vec::new());
         while ended < jobs.len() {
-            let message = self.message().await;
+            let Ok(message) = tokio::time::timeout(DEADLINE / 2, self.message()).await else {
+                let next: Vec<_> = taken.values().map(|events| events.len() + 1).collect();
+                panic!("no event is left, and each job waits for one of {next:?}; the last that came are {seen:?}");
+            };
+            seen.push(message.properties.message_id().as_ref().map(ToString::to_string));
+            seen.drain(..seen.len().saturating_sub(600));
             let event = tidings_core::Event::parse(message.data.clone().into()).expect("an event");
             let events = taken.entry(event.job()).or_default();
             if event.seq() == events.len() as u64 + 1 {

@@ -57,14 +57,17 @@ fn host(parts: &Parts) -> Result<&str, Problem> {
         _ => named.map(|named| authority.unwrap_or(named)),
     };
     let host = host.ok_or_else(|| invalid("Host is missing"))?;
-    if is_host(host) && named.is_none_or(is_host) { Ok(host) } else { Err(invalid("Host is malformed")) }
+    let valid = |text: &str| {
+        let parsed = text.parse::<http::uri::Authority>().ok().filter(|_| !text.contains('@'));
+        // The parser takes any text for a port.
+        parsed.and_then(|parsed| text.strip_prefix(parsed.host()).map(is_port)).unwrap_or(false)
+    };
+    if valid(host) && named.is_none_or(valid) { Ok(host) } else { Err(invalid("Host is malformed")) }
 }
 
-/// Whether a text is a host and perhaps a port (RFC 9110, 7.2). An authority may hold more, and `http` takes any text for a port.
-fn is_host(text: &str) -> bool {
-    let Ok(authority) = text.parse::<http::uri::Authority>() else { return false };
-    let port = text.strip_prefix(authority.host()).unwrap_or(":?");
-    port.is_empty() || port.strip_prefix(':').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
+/// Whether this can follow a host: nothing, or a colon and digits (RFC 3986, 3.2.3).
+fn is_port(rest: &str) -> bool {
+    rest.is_empty() || rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Whether a request comes from a page of this very site, or from no page at all (RFC 6454, 7).

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     answer::Body,
     cursor::MAX_NUMBER,
-    event::Draft,
+    draft::Draft,
     json::Json,
     log::Appended,
     names::JobId,

@@ -125,3 +125,14 @@ async fn only_what_is_over_can_be_deleted() {
     server.get(&path).await.is(ProblemKind::UnknownJob);
     server.ask(Ask::new(Method::DELETE, &path)).await.is(ProblemKind::UnknownJob);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_came_before_the_driver_can_be_cancelled_too() {
+    // Its driver has not had its turn yet when the job is submitted, and finds it in the log and in the queue.
+    let server = Server::start(|host| host);
+    let job = server.submit("waits").await;
+    server.until(job, State::Running).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    server.ask(cancel(job, "")).await;
+    assert_eq!(server.over(job).await.state, State::Cancelled);
+}

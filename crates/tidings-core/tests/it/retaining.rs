@@ -100,6 +100,22 @@ async fn of_all_jobs_those_that_are_over_lose_theirs_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_the_jobs_themselves_weigh_those_that_ended_first_go_first() {
+    let server = start(|retention| retention.bytes = 100_000);
+    let mut ended = Vec::new();
+    for _ in 0..8 {
+        let job = open(&server).await;
+        let end = vec![Draft::succeeded(&Json::from_value(&"x".repeat(20_000)).expect("JSON"))];
+        server.host.jobs().report(job, None, end).await.expect("it is taken");
+        tokio::time::advance(Duration::from_millis(5)).await;
+        ended.push(job);
+    }
+    let known: Vec<_> = ended.iter().map(|job| server.host.feed().known(*job).is_some()).collect();
+    assert_eq!(known.iter().filter(|known| **known).count(), 4, "{known:?}");
+    assert!(known.is_sorted(), "{known:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_its_end_a_job_is_kept_for_an_hour() {
     let server = start(|_| {});
     let (ended, running) = (open(&server).await, open(&server).await);
@@ -158,4 +174,29 @@ async fn over_several_jobs_a_gap_names_those_that_it_concerns() {
     // Nothing of the calm one was dropped, so who follows it alone is told of nothing.
     let mut follow = server.host.feed().follow(Scope::jobs([calm]), Cursor::START).await.expect("it is followed");
     assert!(matches!(follow.next().await, Some(Ok(Item::Events(events))) if events.len() == 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_of_several_jobs_is_told_of_each_gap_whichever_was_dropped_first() {
+    let server = start(|retention| retention.events_per_job = 10);
+    let (one, other) = (open(&server).await, open(&server).await);
+    let mut follow = server.host.feed().follow(Scope::all(), Cursor::START).await.expect("jobs");
+    // So large that the follower does not read all of them at once.
+    lines(&server, one, 8, 20_000).await;
+    lines(&server, other, 20, 1).await;
+    assert!(matches!(follow.next().await, Some(Ok(Item::Events(_)))), "what was there when it began");
+    let mut told = async || match tokio::time::timeout(Duration::from_secs(60), follow.next()).await.expect("more") {
+        Some(Ok(Item::Gap(gap))) => gap.jobs.iter().map(|job| job.id).collect(),
+        Some(Ok(Item::Events(_))) => Vec::new(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told().await, [other]);
+    assert_eq!(told().await, []);
+    // Before the end of what was dropped of the other one, and after what the follower has read.
+    lines(&server, one, 6, 1).await;
+    let mut next = told().await;
+    while next.is_empty() {
+        next = told().await;
+    }
+    assert!(next.contains(&one), "{next:?}");
 }

@@ -120,3 +120,46 @@ async fn a_relay_is_started_again_and_has_five_seconds_at_the_end() {
     (&mut server.driver).await.expect("the driver ends");
     assert_eq!(begun.elapsed().as_secs(), 5);
 }
+
+/// A body that never comes.
+struct Silent;
+
+impl http_body::Body for Silent {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reports_line_by_line_is_told() {
+    let server = Server::start(|host| host);
+    let (job, token) = server.open().await;
+    let ask = Ask::post(&format!("/jobs/{job}/events"))
+        .header("authorization", &format!("Bearer {token}"))
+        .header("content-type", "application/x-ndjson")
+        .body(tidings_core::Body::wrap(Silent));
+    let begun = Instant::now();
+    server.stop.cancel();
+    let told = server.ask(ask).await.is(ProblemKind::ShuttingDown);
+    assert_eq!((&told["line"], begun.elapsed().as_secs()), (&serde_json::json!(0), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_is_dropped_stops_its_jobs_where_they_are() {
+    let server = Server::start(|host| host);
+    let job = server.submit("waits").await;
+    server.until(job, State::Running).await;
+    assert_eq!(server.go.receiver_count(), 2);
+    server.driver.abort();
+    // The worker holds a receiver of its own; the other one is the kind's.
+    while server.go.receiver_count() > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.job(job).await.state, State::Running);
+}

@@ -27,11 +27,6 @@ impl Blocks {
         self.rest.extend_from_slice(piece);
     }
 
-    /// Whether all that is left is a comment, which stands in no block.
-    pub(crate) fn is_comment(&self) -> bool {
-        self.rest.first() == Some(&b':') && self.rest.iter().filter(|byte| **byte == b'\n').count() == 1
-    }
-
     /// The next whole block. What is left of a block that was cut counts for nothing.
     pub(crate) fn next(&mut self) -> Result<Option<Block>, String> {
         while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {

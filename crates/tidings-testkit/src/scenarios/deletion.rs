@@ -12,7 +12,7 @@ use crate::{
 };
 
 pub(crate) async fn ends_with_a_deleted_job(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, Retention::default()).await?;
+    let server = Server::of(&**adapter, Retention::default()).await?;
     let job = server.open().await?;
     let mut parked = Reader::new(adapter, &server, job.job());
     parked.read_to(2).await?;

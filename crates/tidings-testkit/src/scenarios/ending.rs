@@ -17,7 +17,7 @@ use crate::{
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn ends_once(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, Retention::default()).await?;
+    let server = Server::of(&**adapter, Retention::default()).await?;
     let job = server.open().await?;
     let mut live = Reader::new(adapter, &server, job.job());
     live.read_to(2).await?;

@@ -31,7 +31,7 @@ const HOSTILE: &[&str] = &[
 ];
 
 pub(crate) async fn frames_hostile_text(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, Retention::default()).await?;
+    let server = Server::of(&**adapter, Retention::default()).await?;
     let job = server.open_with(&json(&HOSTILE)?).await?;
     let mut live = Reader::new(adapter, &server, job.job());
     live.read_to(2).await?;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(crate) async fn tells_of_gaps(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, keeping(20)).await?;
+    let server = Server::of(&**adapter, keeping(20)).await?;
     let job = server.open().await?;
     let mut cursors = vec![("0".to_owned(), 0)];
     for _ in 0..10 {
@@ -34,7 +34,7 @@ pub(crate) async fn tells_of_gaps(adapter: &Subject) -> Result<(), Failure> {
 }
 
 pub(crate) async fn tells_who_is_overtaken(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, keeping(50)).await?;
+    let server = Server::of(&**adapter, keeping(50)).await?;
     let job = server.open().await?;
     let mut reader = Reader::new(adapter, &server, job.job());
     reader.read_to(2).await?;

@@ -16,13 +16,13 @@ use crate::{
 };
 
 /// How many clients join.
-const CLIENTS: usize = 25;
+const CLIENTS: usize = 15;
 
 /// How many batches are written, and how many events are in each.
-const BATCHES: (usize, usize) = (100, 5);
+const BATCHES: (usize, usize) = (60, 5);
 
 pub(crate) async fn joins_without_a_seam(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, Retention::default()).await?;
+    let server = Server::of(&**adapter, Retention::default()).await?;
     let job = server.open().await?;
     let (written, seq) = watch::channel(2);
     let mut clients = JoinSet::new();

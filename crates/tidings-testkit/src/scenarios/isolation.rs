@@ -14,7 +14,7 @@ use crate::{
 const CLIENTS: usize = 24;
 
 pub(crate) async fn survives_hang_ups(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, Retention::default()).await?;
+    let server = Server::of(&**adapter, Retention::default()).await?;
     let job = server.open().await?;
     let (mut gone, mut stay) = (Vec::new(), Vec::new());
     for nth in 0..CLIENTS {
@@ -59,7 +59,7 @@ async fn turns() {
 }
 
 pub(crate) async fn survives_a_panic(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, Retention::default()).await?;
+    let server = Server::of(&**adapter, Retention::default()).await?;
     let (panics, other) = (server.open_running().await?, server.open().await?);
     let mut witness = Reader::new(adapter, &server, panics.job());
     let mut bystander = Reader::new(adapter, &server, other.job());

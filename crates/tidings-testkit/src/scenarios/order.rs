@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(crate) async fn tells_the_log(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, Retention::default()).await?;
+    let server = Server::of(&**adapter, Retention::default()).await?;
     let job = server.open().await?;
     let mut live = Reader::new(adapter, &server, job.job());
     live.read_to(2).await?;

@@ -23,7 +23,7 @@ const LOOKS: u64 = 6;
 const SPARE: u64 = 20;
 
 pub(crate) async fn wakes_parked_readers(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, Retention::default()).await?;
+    let server = Server::of(&**adapter, Retention::default()).await?;
     let job = server.open().await?;
     // What goes on without any client, such as a tick that all streams share.
     let before = parks();

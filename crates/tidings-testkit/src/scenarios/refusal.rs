@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(crate) async fn refuses_foreign_cursors(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, Retention::default()).await?;
+    let server = Server::of(&**adapter, Retention::default()).await?;
     let (job, other) = (server.open().await?, server.open().await?);
     job.lines(3).await?;
     other.lines(3).await?;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(crate) async fn from_every_cursor(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, Retention::default()).await?;
+    let server = Server::of(&**adapter, Retention::default()).await?;
     let job = server.open().await?;
     job.lines(8).await?;
     // While the job runs, from every cursor in it to its present end, and on from there.
@@ -43,7 +43,7 @@ pub(crate) async fn from_every_cursor(adapter: &Subject) -> Result<(), Failure> 
 pub(crate) async fn after_every_cut(adapter: &Subject) -> Result<(), Failure> {
     /// Prime, so that the cuts fall on all sorts of places.
     const STRIDE: usize = 17;
-    let server = Server::start(&**adapter, Retention::default()).await?;
+    let server = Server::of(&**adapter, Retention::default()).await?;
     let job = server.open().await?;
     job.lines(5).await?;
     job.finish().await?;

@@ -17,7 +17,7 @@ use crate::{
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn lets_parked_readers_go(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, Retention::default()).await?;
+    let server = Server::of(&**adapter, Retention::default()).await?;
     // It is reported from outside, and so is not waited for.
     let job = server.open().await?;
     let mut parked = Reader::new(adapter, &server, job.job());
@@ -62,7 +62,7 @@ pub(crate) async fn lets_parked_readers_go(adapter: &Subject) -> Result<(), Fail
 }
 
 pub(crate) async fn follows_running_jobs(adapter: &Subject) -> Result<(), Failure> {
-    let server = Server::start(&**adapter, Retention::default()).await?;
+    let server = Server::of(&**adapter, Retention::default()).await?;
     let job = server.open_running().await?;
     let mut reader = Reader::new(adapter, &server, job.job());
     reader.read_to(3).await?;

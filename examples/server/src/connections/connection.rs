@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     error::Error,
-    future::poll_fn,
+    future::{pending, poll_fn},
     io,
     pin::{Pin, pin},
     sync::Arc,
@@ -27,7 +27,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{interval, timeout},
+    time::{interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
@@ -117,8 +117,19 @@ impl Connection {
     {
         let io = Paced::new(stream, begun, Arc::clone(&self.activity), self.limits.write_stall);
         let http2 = http2_builder(&self.limits);
-        let connection = http2.serve_connection(TokioIo::new(io), self.service(service));
-        self.drive(pin!(connection)).await;
+        let mut connection = pin!(http2.serve_connection(TokioIo::new(io), self.service(service)));
+        tokio::select! {
+            () = self.drive(connection.as_mut()) => {}
+            () = self.first_request_is_late() => {}
+        }
+    }
+
+    /// Comes back when the time for a first head is over and none has come. The preface alone is no request.
+    async fn first_request_is_late(&self) {
+        sleep(self.limits.header).await;
+        if self.activity.begun() > 0 {
+            pending().await
+        }
     }
 
     /// The service as hyper calls it: behind the limits on heads, and with each request counted.
