@@ -10,6 +10,9 @@ use crate::{
     support::Server,
 };
 
+/// Holds requests for so long that a test which rests on the end of a hold fails.
+const PATIENT: &str = "[transports.long-poll]\nwait_seconds = 3600\nwait_seconds_most = 3600";
+
 /// A request that is held by now: it came together with another one, and that one has been answered.
 fn held(server: &Server, job: &Job<'_>, query: &str) -> Live {
     let mut live = Live::connect(server);
@@ -22,13 +25,11 @@ fn held(server: &Server, job: &Job<'_>, query: &str) -> Live {
 
 #[test]
 fn a_hold_ends_with_the_first_event() {
-    let server = Server::start("");
+    let server = Server::start(PATIENT);
     let job = Job::open(&server);
-    let mut poll = held(&server, &job, "after=2&wait=55");
-    let begun = Instant::now();
+    let mut poll = held(&server, &job, "after=2&wait=3600");
     job.note();
     let reply = poll.answer(Has::Body).expect(200);
-    assert!(begun.elapsed() < Duration::from_secs(50));
     let page = reply.json();
     assert_eq!(events_of(&reply.body), job.events()[2..]);
     assert_eq!((&page["more"], &page["done"], &page["gap"]), (&json!(false), &json!(false), &Value::Null));
@@ -37,9 +38,9 @@ fn a_hold_ends_with_the_first_event() {
 
 #[test]
 fn what_was_appended_by_then_comes_in_one_page() {
-    let server = Server::start("");
+    let server = Server::start(PATIENT);
     let job = Job::open(&server);
-    let mut poll = held(&server, &job, "after=2&wait=55");
+    let mut poll = held(&server, &job, "after=2&wait=3600");
     job.report(r#"[{"type":"a"},{"type":"b"},{"type":"succeeded"}]"#);
     let page = poll.answer(Has::Body).expect(200).json();
     let types: Vec<_> = page["events"].as_array().expect("events").iter().map(|e| e["type"].clone()).collect();
@@ -48,9 +49,9 @@ fn what_was_appended_by_then_comes_in_one_page() {
 
 #[test]
 fn events_that_are_there_are_answered_at_once() {
-    let server = Server::start("");
+    let server = Server::start(PATIENT);
     let job = Job::with_events(&server, 5);
-    let page = job.get("/long-poll?wait=55&limit=3").expect(200);
+    let page = job.get("/long-poll?wait=3600&limit=3").expect(200);
     assert_eq!((events_of(&page.body).len(), &page.json()["more"]), (3, &json!(true)));
     let whole = job.get("/long-poll").expect(200);
     assert_eq!(whole.body, job.get("/short-poll").expect(200).body, "the same body as short polling");
@@ -69,7 +70,7 @@ fn a_hold_that_ends_with_nothing_is_no_error() {
 
 #[test]
 fn zero_does_not_hold() {
-    let server = Server::start("[transports.long-poll]\nwait_seconds = 3600\nwait_seconds_most = 3600");
+    let server = Server::start(PATIENT);
     let job = Job::open(&server);
     assert_eq!(job.get("/long-poll?after=2&wait=0").expect(200).json()["events"], json!([]));
     let preferred = Ask::get(job.path("/long-poll?after=2")).field("prefer", "wait=0").to(&server).expect(200);
@@ -124,7 +125,7 @@ fn a_preference_is_heard_and_answered() {
 
 #[test]
 fn a_cursor_at_a_terminal_event_is_answered_at_once() {
-    let server = Server::start("[transports.long-poll]\nwait_seconds = 3600\nwait_seconds_most = 3600");
+    let server = Server::start(PATIENT);
     let job = Job::over(&server);
     for query in [format!("after={}", job.cursor()), "after=3".to_owned(), format!("after={}&wait=3600", job.cursor())]
     {
@@ -148,18 +149,18 @@ fn answers_are_not_stored_and_have_no_tag() {
 
 #[test]
 fn a_gap_is_told_at_once() {
-    let server = Server::start("[retention]\nevents_per_job = 2");
+    let server = Server::start(&format!("[retention]\nevents_per_job = 2\n{PATIENT}"));
     let job = Job::with_events(&server, 6);
-    let page = job.get("/long-poll?after=2&wait=55").expect(200);
+    let page = job.get("/long-poll?after=2&wait=3600").expect(200);
     assert_eq!(page.json()["gap"], json!({ "requested": 2, "resumed_at": 5 }));
     assert_eq!(events_of(&page.body).len(), 2);
 }
 
 #[test]
 fn a_job_that_is_deleted_while_it_is_over_leaves_nobody_waiting() {
-    let server = Server::start("");
+    let server = Server::start(PATIENT);
     let job = Job::open(&server);
-    let mut poll = held(&server, &job, "after=2&wait=55");
+    let mut poll = held(&server, &job, "after=2&wait=3600");
     job.succeed();
     assert_eq!(poll.answer(Has::Body).expect(200).json()["done"], true);
     Ask::delete(job.path("")).to(&server).expect(204);
