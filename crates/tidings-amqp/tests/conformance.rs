@@ -15,7 +15,8 @@ use tidings_testkit::{
 };
 use tokio::sync::watch;
 
-/// Shared by all tests, so that nothing else is left on a broker that others use too: the queues go with their connections.
+/// Shared by all tests, so that nothing else is left on a broker that others use too: the queues go with their
+/// connections.
 const EXCHANGE: &str = "tidings.test.conformance";
 
 /// A queue that is bound to all events before the first job is there, and read into memory.

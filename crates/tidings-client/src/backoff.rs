@@ -38,8 +38,8 @@ impl Backoff {
         self.failing_since.is_some()
     }
 
-    /// Says how long to wait after this failure, and gives the error back where there is nothing to wait for: because it is
-    /// not temporary, or has gone on for too long.
+    /// Says how long to wait after this failure, and gives the error back where there is nothing to wait for: because
+    /// it is not temporary, or has gone on for too long.
     pub(crate) fn failed(&mut self, error: Error) -> Result<Duration, Error> {
         let since = *self.failing_since.get_or_insert_with(Instant::now);
         if !error.is_temporary() || self.give_up_after.is_some_and(|limit| since.elapsed() >= limit) {

@@ -29,8 +29,8 @@ const MAX_REDIRECTS: usize = 20;
 
 /// An HTTP client with timeouts, a limit on what it reads into memory, and a count of what it sends and receives.
 ///
-/// Clones share connections and counters. Where the traffic of several followers is to be told apart, give each a client of
-/// its own. No TLS: URLs are `http`.
+/// Clones share connections and counters. Where the traffic of several followers is to be told apart, give each a
+/// client of its own. No TLS: URLs are `http`.
 #[derive(Clone)]
 pub struct HttpClient {
     inner: Client<Dialer, Full<Bytes>>,
@@ -86,8 +86,8 @@ impl HttpClient {
     ///
     /// # Errors
     ///
-    /// Where there is no connection, no answer in time, or one that is larger than configured; where the URL is none that
-    /// can be asked. A status is no error here.
+    /// Where there is no connection, no answer in time, or one that is larger than configured; where the URL is none
+    /// that can be asked. A status is no error here.
     ///
     /// # Cancellation
     ///
@@ -98,8 +98,8 @@ impl HttpClient {
         Ok(Response::from_parts(head, body.collect(self.config.max_answer_bytes).await?))
     }
 
-    /// Asks for `uri`, following redirects, and gives the body to be read piece by piece. The head has the configured time
-    /// and `hold` to arrive.
+    /// Asks for `uri`, following redirects, and gives the body to be read piece by piece. The head has the configured
+    /// time and `hold` to arrive.
     pub(crate) async fn get(&self, uri: &Uri, headers: &HeaderMap, hold: Duration) -> Result<Response<Body>, Error> {
         let mut target = uri.clone();
         for _ in 0..=MAX_REDIRECTS {

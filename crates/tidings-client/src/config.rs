@@ -24,8 +24,8 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// The largest answer that is read into memory: 16 MiB.
     pub max_answer_bytes: usize,
-    /// The largest event that a stream may bring: 4 MiB. A gap's event holds a snapshot, and with it the job's input and
-    /// result.
+    /// The largest event that a stream may bring: 4 MiB. A gap's event holds a snapshot, and with it the job's input
+    /// and result.
     pub max_event_bytes: usize,
     /// How long a long poll asks to be held: 25 s. A server may answer sooner. Whole seconds; a part of one is cut off.
     #[serde(with = "seconds")]

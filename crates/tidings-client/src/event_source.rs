@@ -1,16 +1,17 @@
 //! An event-source client for any `text/event-stream`.
 //!
-//! It does what the HTML Living Standard says of `EventSource` (9.2.2 to 9.2.4) and what browsers do where the standard leaves
-//! it open:
+//! It does what the HTML Living Standard says of `EventSource` (9.2.2 to 9.2.4) and what browsers do where the standard
+//! leaves it open:
 //!
 //! - A connection that can't be made, breaks, falls silent or ends is made again after the reconnection time, with
 //!   `Last-Event-ID`. The stream sets that time by `retry:`. From the second time in a row that a connection brought no
 //!   event, a random and growing pause is added.
-//! - `204` is the end, any other status but `200` and any other content type an error after which nothing is asked again.
+//! - `204` is the end, any other status but `200` and any other content type an error after which nothing is asked
+//!   again.
 //! - Redirects are followed; a reconnect begins at the first URL again.
 //!
-//! Two limits are its own. An event that is too large ends the stream with an error, as it would come again. So does an id with
-//! control characters in it, once it has to be sent.
+//! Two limits are its own. An event that is too large ends the stream with an error, as it would come again. So does an
+//! id with control characters in it, once it has to be sent.
 
 use std::{mem, time::Duration};
 

@@ -14,11 +14,12 @@ use crate::{error::Error, update::Update};
 
 /// What comes over one transport, item by item: of a job, its [`Update`]s.
 ///
-/// A follower asks again by itself where that may help; pauses, repeats and broken connections don't show. An `Err` is why it
-/// gave up, and the last item. `None` is the end, after the job's terminal event; whoever asks on gets `None` again.
+/// A follower asks again by itself where that may help; pauses, repeats and broken connections don't show. An `Err` is
+/// why it gave up, and the last item. `None` is the end, after the job's terminal event; whoever asks on gets `None`
+/// again.
 ///
-/// Nothing happens unless somebody waits for an item, and then no more than that item needs: what is not read stays in the
-/// socket, or on the server. Dropping a follower closes what it had open.
+/// Nothing happens unless somebody waits for an item, and then no more than that item needs: what is not read stays in
+/// the socket, or on the server. Dropping a follower closes what it had open.
 ///
 /// It is a [`Stream`] too.
 pub struct Follower<T = Update> {

@@ -40,24 +40,26 @@
 //!
 //! # Guarantees
 //!
-//! - What a follower yields of a job is one run of events: no repeat, no hole that is not told as a [`Gap`], nothing after the
-//!   terminal event. [`Event::json`] are the bytes that the server sent.
+//! - What a follower yields of a job is one run of events: no repeat, no hole that is not told as a [`Gap`], nothing
+//!   after the terminal event. [`Event::json`] are the bytes that the server sent.
 //! - [`Event::cursor`] is good for every transport: one follower may begin where another was left.
-//! - A broken connection, a server that restarts or has no room, and a stream that falls silent are no errors: the follower
-//!   asks again, after pauses that grow and are random. What asking again can't cure is an error, and the last item.
+//! - A broken connection, a server that restarts or has no room, and a stream that falls silent are no errors: the
+//!   follower asks again, after pauses that grow and are random. What asking again can't cure is an error, and the last
+//!   item.
 //! - [`Follower::next`] can be dropped at any time, in a `select!` say, and nothing is lost.
-//! - Memory is bounded: by the largest answer or event that the [`Config`] allows. Nothing is read ahead of the caller but
-//!   what the socket holds.
+//! - Memory is bounded: by the largest answer or event that the [`Config`] allows. Nothing is read ahead of the caller
+//!   but what the socket holds.
 //!
 //! # Knobs
 //!
-//! All are in [`Config`], with their defaults: timeouts to connect, to answer and for silence, limits on size, pauses, when to
-//! give up. One [`HttpClient`] serves any number of followers; give each its own to tell their [`Traffic`] apart.
+//! All are in [`Config`], with their defaults: timeouts to connect, to answer and for silence, limits on size, pauses,
+//! when to give up. One [`HttpClient`] serves any number of followers; give each its own to tell their [`Traffic`]
+//! apart.
 //!
 //! # When not to use it
 //!
-//! In a browser, where `EventSource` and `fetch` do. In the process that runs the jobs, where `tidings_core::Feed` reads the same
-//! events without a socket. Over TLS, which it does not speak yet.
+//! In a browser, where `EventSource` and `fetch` do. In the process that runs the jobs, where `tidings_core::Feed`
+//! reads the same events without a socket. Over TLS, which it does not speak yet.
 
 mod config;
 mod error;

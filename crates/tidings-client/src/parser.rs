@@ -13,8 +13,8 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 pub struct Message {
     /// The event's type, `message` where the stream named none.
     pub event: String,
-    /// Its data: the `data` lines with a line feed between each two. Where the stream was valid UTF-8, these are the bytes
-    /// that were received.
+    /// Its data: the `data` lines with a line feed between each two. Where the stream was valid UTF-8, these are the
+    /// bytes that were received.
     pub data: String,
     /// The last event id as of this event: its own or, where it had none, that of an event before it.
     pub id: String,
@@ -22,8 +22,8 @@ pub struct Message {
 
 /// Makes events out of the bytes of a `text/event-stream`, however they are cut.
 ///
-/// Invalid UTF-8 becomes U+FFFD as the standard says. One thing is more lenient than its letter and as browsers are: over
-/// a [`restart`](Self::restart) the last event id stays until an `id` line replaces it.
+/// Invalid UTF-8 becomes U+FFFD as the standard says. One thing is more lenient than its letter and as browsers are:
+/// over a [`restart`](Self::restart) the last event id stays until an `id` line replaces it.
 #[derive(Debug)]
 pub struct Parser {
     max_event_bytes: usize,
@@ -46,8 +46,8 @@ pub struct Parser {
 pub struct TooLarge(pub usize);
 
 impl Parser {
-    /// A parser of a stream that has just begun. `max_event_bytes` bounds what it may have to keep of one event: data, type
-    /// and id so far, and the line that is being read.
+    /// A parser of a stream that has just begun. `max_event_bytes` bounds what it may have to keep of one event: data,
+    /// type and id so far, and the line that is being read.
     #[must_use]
     pub fn new(max_event_bytes: usize) -> Self {
         Self {
@@ -113,8 +113,8 @@ impl Parser {
         }
     }
 
-    /// Begins anew with another stream of the same source. An event that has begun is dropped; the last event id and the
-    /// reconnection time stay.
+    /// Begins anew with another stream of the same source. An event that has begun is dropped; the last event id and
+    /// the reconnection time stay.
     pub fn restart(&mut self) {
         let fresh = Self::new(self.max_event_bytes).with_last_event_id(mem::take(&mut self.last_event_id));
         *self = Self { retry: self.retry, ..fresh };

@@ -22,8 +22,9 @@ use crate::error::{BoxError, Error, ErrorKind};
 /// # What ends it
 ///
 /// - A result: `Ok(Some(result))`.
-/// - `cancel`, by `f` or by anybody who holds the token: `Ok(None)`. The pause is cut short, and a call in flight is dropped
-///   where it next waits; one that cancels and then returns a result without waiting in between still ends with that result.
+/// - `cancel`, by `f` or by anybody who holds the token: `Ok(None)`. The pause is cut short, and a call in flight is
+///   dropped where it next waits; one that cancels and then returns a result without waiting in between still ends with
+///   that result.
 /// - `timeout`, counted from the first poll of this future; `None` sets no limit. A call in flight is dropped then.
 /// - Dropping the future, which drops a call in flight and makes no other. A panic in `f` goes through to the caller.
 ///

@@ -9,17 +9,17 @@ use crate::{
     pages::{Pace, Pages},
 };
 
-/// Follows a job by asking `url` (its `links.short-poll`) from time to time: its events after `after`, or all of them, to
-/// the terminal one.
+/// Follows a job by asking `url` (its `links.short-poll`) from time to time: its events after `after`, or all of them,
+/// to the terminal one.
 ///
-/// The server says by `Retry-After` when to ask again; where it does not, the configured interval passes. A page that is
-/// full is followed by the next one at once. Where nothing is new the server answers `304` and no body. After an error it
-/// asks again after a growing, random pause.
+/// The server says by `Retry-After` when to ask again; where it does not, the configured interval passes. A page that
+/// is full is followed by the next one at once. Where nothing is new the server answers `304` and no body. After an
+/// error it asks again after a growing, random pause.
 ///
 /// # Errors
 ///
-/// The follower ends with an error where that is not [temporary](crate::Error::is_temporary), or has gone on for longer than
-/// configured.
+/// The follower ends with an error where that is not [temporary](crate::Error::is_temporary), or has gone on for longer
+/// than configured.
 #[must_use]
 pub fn follow(client: &HttpClient, url: Uri, after: Option<Cursor>) -> Follower {
     Follower::new(Pages::new(client, url, after, Pace::Now))

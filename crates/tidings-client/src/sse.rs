@@ -14,7 +14,8 @@ use crate::{
 /// Follows a job over the event stream at `url` (its `links.sse`): its events after `after`, or all of them, to the
 /// terminal one.
 ///
-/// It reconnects as [`event_source`](crate::event_source) says; a stream that ends before the terminal event is a pause.
+/// It reconnects as [`event_source`](crate::event_source) says; a stream that ends before the terminal event is a
+/// pause.
 #[must_use]
 pub fn follow(client: &HttpClient, url: Uri, after: Option<Cursor>) -> Follower {
     let id = after.map(|cursor| cursor.to_string());

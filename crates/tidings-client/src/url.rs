@@ -9,7 +9,8 @@ use http::{
 
 use crate::error::{Error, ErrorKind};
 
-/// What a link in an answer means, such as `links.sse` or `Location`: a URL as it is, a path on the server that `base` names.
+/// What a link in an answer means, such as `links.sse` or `Location`: a URL as it is, a path on the server that `base`
+/// names.
 ///
 /// # Errors
 ///

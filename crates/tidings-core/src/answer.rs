@@ -118,7 +118,8 @@ impl fmt::Debug for Hold {
     }
 }
 
-/// The body of a request or a response. It never fails as a response's body; as a request's body a failure ends it early.
+/// The body of a request or a response. It never fails as a response's body; as a request's body a failure ends it
+/// early.
 pub struct Body(Repr);
 
 enum Repr {

@@ -39,8 +39,8 @@ impl fmt::Debug for Tag {
 
 /// The last event that a reader has seen: its number and, unless a person typed it, its tag.
 ///
-/// Within one job the number is the event's `seq`, over several jobs its position in the log. The default is the place before the first
-/// event.
+/// Within one job the number is the event's `seq`, over several jobs its position in the log. The default is the place
+/// before the first event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
 pub struct Cursor {
     number: u64,

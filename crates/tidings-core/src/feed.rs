@@ -163,7 +163,8 @@ impl Feed {
         Some(Page { cursor: job.cursor(), job, gap: None, more, batches: Vec::new() })
     }
 
-    /// Watches for news. Begin to watch, then [`read`](Self::read), then [wait](Watch::changed): so nothing is slept through.
+    /// Watches for news. Begin to watch, then [`read`](Self::read), then [wait](Watch::changed): so nothing is slept
+    /// through.
     #[must_use]
     pub fn watch(&self, scope: &Scope) -> Watch {
         let subscription = self.log.tail().subscribe(scope);
@@ -259,8 +260,8 @@ pub enum Item {
 /// Follows some jobs. As a stream it ends once nothing can come any more: after the terminal event of the one job,
 /// once every named job is over, or when the job is forgotten; never for a kind or for all.
 ///
-/// It is a cursor and a place at the [`Tail`](crate::Tail): nothing is queued for it, and a follower that is not polled costs
-/// nobody anything. Dropping it ends it.
+/// It is a cursor and a place at the [`Tail`](crate::Tail): nothing is queued for it, and a follower that is not polled
+/// costs nobody anything. Dropping it ends it.
 pub struct Follow {
     log: Arc<dyn EventLog>,
     scope: Scope,
@@ -301,8 +302,8 @@ impl Follow {
         &self.scope
     }
 
-    /// The place up to which the log has been read. Once there is nothing to hand on, that is all there is in it for this
-    /// follower.
+    /// The place up to which the log has been read. Once there is nothing to hand on, that is all there is in it for
+    /// this follower.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         self.cursor
@@ -314,8 +315,8 @@ impl Follow {
         self.gap.is_none() && self.events.is_empty() && matches!(self.next, Next::End)
     }
 
-    /// Whether nothing that would be cut off is still to come at a shutdown: every job that this is about is over or is reported from
-    /// outside, or it is about no jobs in particular.
+    /// Whether nothing that would be cut off is still to come at a shutdown: every job that this is about is over or is
+    /// reported from outside, or it is about no jobs in particular.
     #[must_use]
     pub(crate) fn ends_at_shutdown(&self) -> bool {
         match &self.scope.0 {
@@ -329,8 +330,8 @@ impl Follow {
         self.log.job(job).is_none_or(|job| job.state.is_terminal()) || self.log.reporter(job).is_some()
     }
 
-    /// As [`next`](Self::next), with events and gaps in a transport's own framing: what is pending in one piece, of 64 KiB at
-    /// most unless one event alone is larger. `gap` gives the data of a gap.
+    /// As [`next`](Self::next), with events and gaps in a transport's own framing: what is pending in one piece, of 64
+    /// KiB at most unless one event alone is larger. `gap` gives the data of a gap.
     pub(crate) fn poll_framed(
         &mut self,
         cx: &mut Context<'_>,

@@ -180,7 +180,8 @@ impl Jobs {
         Accepted { job, report }
     }
 
-    /// The token of a job's reporter: made anew from the job's id whenever it is asked for, so that just its digest is kept.
+    /// The token of a job's reporter: made anew from the job's id whenever it is asked for, so that just its digest is
+    /// kept.
     fn token(&self, job: JobId) -> String {
         // A key of any length will do for HMAC (RFC 2104), so this is never the empty one.
         let mac = Hmac::<Sha256>::new_from_slice(&self.0.secret).map(|mac| mac.chain_update(job.to_string()));
@@ -207,8 +208,9 @@ impl Jobs {
         self.0.log.reporter(job).map(|(reporter, _)| reporter.lease)
     }
 
-    /// Takes what a job's reporter has to say, and renews its lease; nothing at all renews it as well. With the number of the first draft
-    /// among all of this reporter's, those that were taken before are skipped. Says how many were taken by now.
+    /// Takes what a job's reporter has to say, and renews its lease; nothing at all renews it as well. With the number
+    /// of the first draft among all of this reporter's, those that were taken before are skipped. Says how many were
+    /// taken by now.
     ///
     /// The caller has [authorized](Self::authorize) the reporter. Dropping the future undoes nothing.
     ///
@@ -226,8 +228,8 @@ impl Jobs {
         Ok(appended)
     }
 
-    /// Asks for a job to be cancelled. One that waits is over at once; of one that runs the worker is told, and the job is
-    /// over when the worker has stopped. To ask again changes nothing.
+    /// Asks for a job to be cancelled. One that waits is over at once; of one that runs the worker is told, and the job
+    /// is over when the worker has stopped. To ask again changes nothing.
     ///
     /// # Errors
     ///
@@ -290,8 +292,8 @@ impl Jobs {
         job.json(|| self.links().json(&job.kind, job.id))
     }
 
-    /// A job that was just accepted as JSON, as whoever submitted it is shown it: with what its reporter needs, where it
-    /// has one.
+    /// A job that was just accepted as JSON, as whoever submitted it is shown it: with what its reporter needs, where
+    /// it has one.
     #[must_use]
     pub fn accepted_json(&self, accepted: &Accepted) -> Bytes {
         let json = self.snapshot_json(&accepted.job);

@@ -68,8 +68,8 @@ impl Json {
         self.0.as_ref() == b"null"
     }
 
-    /// Reads the value as a type of the caller's. Objects only for structs: serde alone takes an array in the place of a
-    /// struct, so call [`is_object`](Self::is_object) where it matters.
+    /// Reads the value as a type of the caller's. Objects only for structs: serde alone takes an array in the place of
+    /// a struct, so call [`is_object`](Self::is_object) where it matters.
     ///
     /// # Errors
     ///
@@ -78,8 +78,8 @@ impl Json {
         serde_json::from_slice(&self.0).map_err(InvalidJson::syntax)
     }
 
-    /// A value within this one, read from this very text. It shares its memory where it is most of it: a small part must not keep
-    /// a large whole alive.
+    /// A value within this one, read from this very text. It shares its memory where it is most of it: a small part
+    /// must not keep a large whole alive.
     pub(crate) fn part(&self, value: &RawValue) -> Self {
         let part = value.get().as_bytes();
         Self(if 2 * part.len() < self.0.len() { Bytes::copy_from_slice(part) } else { self.0.slice_ref(part) })

@@ -76,8 +76,8 @@ pub enum Intent {
     Open(Opening),
     /// Add to a job on behalf of an attempt, which must be the current one.
     Attempt(u32),
-    /// Add what a program outside has reported. With the number of the first event among this reporter's, those that were
-    /// taken before are skipped.
+    /// Add what a program outside has reported. With the number of the first event among this reporter's, those that
+    /// were taken before are skipped.
     Report(Option<u64>),
     /// Move a job on from a state; refused where it is in another one by now.
     From(State),
@@ -246,7 +246,8 @@ impl Ledger {
         }
         let drafts = write.drafts.get(skip..).unwrap_or_default();
         if drafts.is_empty() {
-            // Who repeats what was taken is told so, whatever became of the job; who has nothing to say is told that it is over.
+            // Who repeats what was taken is told so, whatever became of the job; who has nothing to say is told that it
+            // is over.
             return match entry.map(|entry| entry.snapshot.state) {
                 Some(state) if state.is_terminal() && write.drafts.is_empty() => Err(Refusal::JobOver(state)),
                 _ => Ok(Vec::new()),
@@ -374,8 +375,8 @@ impl Ledger {
         }
     }
 
-    /// A job that has to be forgotten before another can be opened: the one that has been over for the longest, where there are
-    /// as many as may be, or as much of them.
+    /// A job that has to be forgotten before another can be opened: the one that has been over for the longest, where
+    /// there are as many as may be, or as much of them.
     #[must_use]
     pub fn overfull(&self, capacity: &Capacity) -> Option<JobId> {
         let full = self.jobs.len() >= capacity.jobs || self.bytes >= capacity.bytes;

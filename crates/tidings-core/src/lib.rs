@@ -50,13 +50,13 @@
 //!
 //! # Knobs
 //!
-//! [`Limits`] says what a host allows, [`Retention`] what a [`MemoryLog`] keeps, [`HostNames`] which requests are answered at
-//! all.
+//! [`Limits`] says what a host allows, [`Retention`] what a [`MemoryLog`] keeps, [`HostNames`] which requests are
+//! answered at all.
 //!
 //! # When not to use it
 //!
-//! Take the `tidings` crate in a host: it has all of this and the transports. This one is for those who write a transport, a log or a
-//! worker of their own.
+//! Take the `tidings` crate in a host: it has all of this and the transports. This one is for those who write a
+//! transport, a log or a worker of their own.
 
 mod names;
 mod json;

@@ -9,8 +9,8 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of a request's target. 2 KiB by default. Not read from a configuration: whoever serves has a limit of its own, and sets
-    /// this one to the same.
+    /// Bytes of a request's target. 2 KiB by default. Not read from a configuration: whoever serves has a limit of its
+    /// own, and sets this one to the same.
     #[serde(skip)]
     pub request_target_bytes: usize,
     /// Bytes of a submission's body. 1 MiB by default.

@@ -23,10 +23,10 @@ use crate::{
 /// - **One order.** `append` admits and numbers a write under one lock, through [`Ledger::admit`](crate::Ledger::admit)
 ///   and nothing else, and what it has taken is visible to every `read`, `job` and `jobs` that begins after it has
 ///   returned. A batch goes in whole or not at all.
-/// - **Nobody waits.** `read` answers with what is there. Waiting is done on the [`Tail`], which the log advances once for each batch,
-///   in the order of the positions, after the batch can be read.
-/// - **Gaps are told.** A log may drop events, the oldest of a job first. It then keeps the fold of what it dropped, and says
-///   so in [`Read::gap`]. It never drops the snapshot of a job that is not over.
+/// - **Nobody waits.** `read` answers with what is there. Waiting is done on the [`Tail`], which the log advances once
+///   for each batch, in the order of the positions, after the batch can be read.
+/// - **Gaps are told.** A log may drop events, the oldest of a job first. It then keeps the fold of what it dropped,
+///   and says so in [`Read::gap`]. It never drops the snapshot of a job that is not over.
 /// - **Cancellation.** Dropping the future of `append` undoes nothing: the write may have been taken. Dropping any
 ///   other future has no effect.
 /// - **Panics** in a log are bugs; nobody above it recovers from them.
@@ -281,11 +281,11 @@ pub struct Gap {
     pub resumed_at: u64,
     /// The place before that one: the last event that is no longer kept.
     pub cursor: Cursor,
-    /// Grows with each event that is dropped of the jobs that it concerns. Who is told of a gap that covers no more than the
-    /// last one knows it already.
+    /// Grows with each event that is dropped of the jobs that it concerns. Who is told of a gap that covers no more
+    /// than the last one knows it already.
     pub covered: u64,
-    /// The jobs whose events are missing, each as of the last of its events that is no longer kept or later. Of very many the
-    /// newest.
+    /// The jobs whose events are missing, each as of the last of its events that is no longer kept or later. Of very
+    /// many the newest.
     pub jobs: Vec<Arc<Snapshot>>,
 }
 

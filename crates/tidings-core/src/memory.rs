@@ -68,8 +68,8 @@ impl Default for Retention {
 
 /// An [`EventLog`] in memory.
 ///
-/// It keeps what its [`Retention`] says: the oldest events go first, those of jobs that are over before those of jobs that run, and a job's snapshot
-/// stays for as long as the job is known.
+/// It keeps what its [`Retention`] says: the oldest events go first, those of jobs that are over before those of jobs
+/// that run, and a job's snapshot stays for as long as the job is known.
 #[derive(Debug)]
 pub struct MemoryLog {
     state: Mutex<State>,
@@ -106,8 +106,8 @@ struct State {
 struct Dropped {
     /// The greatest position of any of them.
     position: u64,
-    /// How many events had been dropped of the whole log when the last of them was: greater with each of them, as positions
-    /// are not.
+    /// How many events had been dropped of the whole log when the last of them was: greater with each of them, as
+    /// positions are not.
     count: u64,
 }
 
@@ -144,8 +144,8 @@ impl MemoryLog {
         Capacity { jobs, waiting, bytes, keys }
     }
 
-    /// Works on the state, once the jobs whose time is over are forgotten, and wakes up whom that concerns afterwards, without the
-    /// lock.
+    /// Works on the state, once the jobs whose time is over are forgotten, and wakes up whom that concerns afterwards,
+    /// without the lock.
     fn with_state<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.state.lock();
         let (now, keep) = (self.clock.now(), Duration::from_secs(self.retention.ended_seconds));
@@ -305,8 +305,9 @@ impl State {
         }) {
             self.drop_first(job);
         }
-        // Events of jobs that are over go first, then those of jobs that run. Where it is the jobs themselves that weigh, those that
-        // are over go: were they to go for events, one busy job would have all others forgotten, and gain nothing by it.
+        // Events of jobs that are over go first, then those of jobs that run. Where it is the jobs themselves that
+        // weigh, those that are over go: were they to go for events, one busy job would have all others forgotten, and
+        // gain nothing by it.
         while self.bytes + self.ledger.bytes() > retention.bytes {
             if let Some((_, job)) = self.droppable.first().copied() {
                 self.drop_first(job);
@@ -425,7 +426,8 @@ impl State {
         )
     }
 
-    /// The tag of the event at a position of the whole log, where it is kept or is the last that was dropped of its job.
+    /// The tag of the event at a position of the whole log, where it is kept or is the last that was dropped of its
+    /// job.
     fn tag_at(&self, position: u64) -> Option<Tag> {
         let run = self.index.get(self.index.partition_point(|run| run.position + run.len <= position))?;
         let history = self.histories.get(&run.job)?;

@@ -10,7 +10,8 @@ use crate::{cursor::Cursor, framing::Framing, log::Entry};
 /// The most that one reader is handed at once.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
-/// How much JSON is kept for readers that lag a little, and for how long once there is something newer. Who lags more reads the log.
+/// How much JSON is kept for readers that lag a little, and for how long once there is something newer. Who lags more
+/// reads the log.
 const KEPT: usize = 4 * CHUNK;
 const KEPT_FOR: Duration = Duration::from_secs(5);
 
@@ -108,8 +109,8 @@ impl Recent {
     }
 }
 
-/// Segments in a row. Where two neighbours are of like size they become one, so that a reader which lags by many small appends
-/// still gets them in a few pieces, and no byte is copied more often than the logarithm of a chunk.
+/// Segments in a row. Where two neighbours are of like size they become one, so that a reader which lags by many small
+/// appends still gets them in a few pieces, and no byte is copied more often than the logarithm of a chunk.
 #[derive(Debug, Default)]
 struct Encoded {
     segments: VecDeque<Segment>,

@@ -24,8 +24,8 @@ use crate::{
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MOST: Duration = Duration::from_secs(30);
 
-/// Runs jobs until the shutdown has begun and every job is over, or its grace is. Dropping it stops all of them where they
-/// are.
+/// Runs jobs until the shutdown has begun and every job is over, or its grace is. Dropping it stops all of them where
+/// they are.
 pub(crate) async fn run(jobs: &Jobs) {
     let inner = jobs.inner();
     let tracker = TaskTracker::new();

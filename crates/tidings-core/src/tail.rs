@@ -22,8 +22,8 @@ use crate::{
 
 /// The wake-up that a log advances.
 ///
-/// It knows only what somebody waits for. Nothing that is read here can be missed: who waits has registered before it read the log, and the
-/// last events of a job that has readers are held here just to save them the way to the log.
+/// It knows only what somebody waits for. Nothing that is read here can be missed: who waits has registered before it
+/// read the log, and the last events of a job that has readers are held here just to save them the way to the log.
 #[derive(Default)]
 pub struct Tail {
     topics: RwLock<HashMap<Topic, Arc<Channel>>>,
@@ -201,7 +201,8 @@ impl Signal {
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// Wakes up all who had registered before. To be called after [`bump`](Self::bump): who registers later sees the new version.
+    /// Wakes up all who had registered before. To be called after [`bump`](Self::bump): who registers later sees the
+    /// new version.
     pub(crate) fn wake(&self) {
         let wakers: Vec<Waker> = self.waiting.lock().iter_mut().filter_map(|(_, slot)| slot.take()).collect();
         // Woken without the lock: a waker may run anything.

@@ -26,7 +26,8 @@ use crate::{
 /// # Contract
 ///
 /// A transport reads the log through the [`Feed`] and keeps no events of its own: what it shows are the bytes of
-/// [`Event::json`](crate::Event::json), in the order of the log. It ends no wait by itself, for that is what the [`Answer`]s are there for.
+/// [`Event::json`](crate::Event::json), in the order of the log. It ends no wait by itself, for that is what the
+/// [`Answer`]s are there for.
 pub trait Notifier: fmt::Debug + Send + Sync + 'static {
     /// Its name in URLs, links, logs and metrics; unique within a host. Of lower-case letters, digits and hyphens.
     fn name(&self) -> &'static str;
@@ -156,8 +157,8 @@ impl fmt::Debug for Mount {
 
 /// Answers requests of one transport. It never fails: failures are answers.
 pub trait Endpoint: fmt::Debug + Send + Sync + 'static {
-    /// Answers a `GET` or `HEAD`. The host has checked method, path and cursor; it drops the body of the answer to a `HEAD`, and ends
-    /// what is held or streamed for one at once.
+    /// Answers a `GET` or `HEAD`. The host has checked method, path and cursor; it drops the body of the answer to a
+    /// `HEAD`, and ends what is held or streamed for one at once.
     ///
     /// Dropping the future must have no effect.
     fn answer<'a>(&'a self, target: Target, request: Request<Body>) -> Answering<'a>;
@@ -232,8 +233,8 @@ impl Health {
 ///
 /// # Contract
 ///
-/// What `save` has been told is what `load` says, also after a restart, as far as the store promises that. An older place costs
-/// repeats, and never a loss. Dropping a future of `save` may or may not have saved.
+/// What `save` has been told is what `load` says, also after a restart, as far as the store promises that. An older
+/// place costs repeats, and never a loss. Dropping a future of `save` may or may not have saved.
 #[async_trait]
 pub trait CursorStore: fmt::Debug + Send + Sync + 'static {
     /// The place that was saved last under this name.

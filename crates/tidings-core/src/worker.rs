@@ -18,9 +18,9 @@ use crate::{
 ///
 /// # Contract
 ///
-/// A job always ends in exactly one terminal event, whatever the worker does: its result, its error, `panic` where it panics,
-/// `timeout` where it takes too long. Once the job's [`cancelled`](JobContext::cancelled) token is set, `run` should end
-/// soon; after ten seconds it is dropped, wherever it is.
+/// A job always ends in exactly one terminal event, whatever the worker does: its result, its error, `panic` where it
+/// panics, `timeout` where it takes too long. Once the job's [`cancelled`](JobContext::cancelled) token is set, `run`
+/// should end soon; after ten seconds it is dropped, wherever it is.
 #[async_trait]
 pub trait Worker: fmt::Debug + Send + Sync + 'static {
     /// Looks at the input of a submission before it is accepted.
@@ -144,7 +144,8 @@ impl JobContext {
         self.append(Draft::log(stream, line)).await
     }
 
-    /// Tells of an event of a type of the host's own. Returns once it is in the log; dropping the future undoes nothing.
+    /// Tells of an event of a type of the host's own. Returns once it is in the log; dropping the future undoes
+    /// nothing.
     ///
     /// # Errors
     ///

@@ -2,8 +2,8 @@
 
 use http::HeaderMap;
 
-/// The seconds that the client would wait, where it says so. A malformed preference is ignored, as the standard wants it; of several the first
-/// counts.
+/// The seconds that the client would wait, where it says so. A malformed preference is ignored, as the standard wants
+/// it; of several the first counts.
 pub(crate) fn wait(headers: &HeaderMap) -> Option<u64> {
     let values = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     values.flat_map(preferences).find_map(|preference| {

@@ -8,7 +8,8 @@
 //! - A client that sends each answer's `cursor` as `after` next time sees every event once, in order.
 //! - Events and job are one moment: where `more` is false, `cursor` is the job's.
 //! - Events that are no longer kept are told as a `gap`, and never passed over in silence.
-//! - Nothing is kept for a client between two requests. One that has seen all there is gets a `304` for its `If-None-Match`.
+//! - Nothing is kept for a client between two requests. One that has seen all there is gets a `304` for its
+//!   `If-None-Match`.
 //!
 //! # Example
 //!
@@ -27,7 +28,8 @@
 //!
 //! # When not to use it
 //!
-//! Where an event should be there as soon as it happens: the delay is half the interval on average, and every request costs.
+//! Where an event should be there as soon as it happens: the delay is half the interval on average, and every request
+//! costs.
 
 mod config;
 mod handler;

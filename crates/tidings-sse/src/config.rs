@@ -7,10 +7,11 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Config {
-    /// Seconds for which a stream is silent at most: then a comment is sent, for proxies and for half-open connections. 15 by default.
+    /// Seconds for which a stream is silent at most: then a comment is sent, for proxies and for half-open connections.
+    /// 15 by default.
     pub heartbeat_seconds: u32,
-    /// Milliseconds after which a client should reconnect: each is told a random number between these two, so that not all of them come back
-    /// at once. 1,000 and 3,000 by default.
+    /// Milliseconds after which a client should reconnect: each is told a random number between these two, so that not
+    /// all of them come back at once. 1,000 and 3,000 by default.
     pub retry_millis: [u32; 2],
 }
 

@@ -1,7 +1,7 @@
 //! Events as lines, as the HTML standard has them (9.2.5, "Parsing an event stream").
 //!
-//! Lines end in LF alone. Every block that is ended has an id and data: a block without data makes some clients drop the id, and others report an
-//! event that is none.
+//! Lines end in LF alone. Every block that is ended has an id and data: a block without data makes some clients drop
+//! the id, and others report an event that is none.
 
 use std::io::Write as _;
 

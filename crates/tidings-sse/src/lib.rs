@@ -1,8 +1,8 @@
 //! Tidings over Server-Sent Events: a stream for `EventSource` and every other client.
 //!
-//! `GET /jobs/{id}/sse` streams one job, `GET /events/sse` many, as the
-//! [HTML standard](https://html.spec.whatwg.org/multipage/server-sent-events.html) has it. A client that reconnects goes on from its
-//! `Last-Event-ID`; history and live events are one stream.
+//! `GET /jobs/{id}/sse` streams one job, `GET /events/sse` many, as the [HTML
+//! standard](https://html.spec.whatwg.org/multipage/server-sent-events.html) has it. A client that reconnects goes on
+//! from its `Last-Event-ID`; history and live events are one stream.
 //!
 //! # Guarantees
 //!
@@ -29,8 +29,8 @@
 //!
 //! # When not to use it
 //!
-//! Behind a proxy that buffers whole answers: take long polling there. Over HTTP/1.1 a browser has six connections for a site; `/events/sse`
-//! needs one for any number of jobs.
+//! Behind a proxy that buffers whole answers: take long polling there. Over HTTP/1.1 a browser has six connections for
+//! a site; `/events/sse` needs one for any number of jobs.
 
 mod config;
 mod frame;

@@ -12,11 +12,11 @@ use crate::{failure::Failure, server::Server};
 ///
 /// # Contract
 ///
-/// An adapter shows what is on the wire and mends nothing: it hands on the bytes of each event as they came, drops no repeat, and resumes
-/// only where it is told to. A transport that errs must be seen to err.
+/// An adapter shows what is on the wire and mends nothing: it hands on the bytes of each event as they came, drops no
+/// repeat, and resumes only where it is told to. A transport that errs must be seen to err.
 ///
-/// Each scenario makes an adapter of its own and calls [`mount`](Self::mount) and [`prepare`](Self::prepare) once, in this order, before the first job
-/// is there.
+/// Each scenario makes an adapter of its own and calls [`mount`](Self::mount) and [`prepare`](Self::prepare) once, in
+/// this order, before the first job is there.
 #[async_trait]
 pub trait Adapter: fmt::Debug + Send + Sync + 'static {
     /// Mounts the transport, and whatever else its clients need.
@@ -25,8 +25,8 @@ pub trait Adapter: fmt::Debug + Send + Sync + 'static {
     /// What the transport can be asked for.
     fn capabilities(&self) -> Capabilities;
 
-    /// Gets ready before the first job is submitted: the place where a consumer binds its queue. Does nothing for a transport that is
-    /// asked by requests.
+    /// Gets ready before the first job is submitted: the place where a consumer binds its queue. Does nothing for a
+    /// transport that is asked by requests.
     ///
     /// # Errors
     ///
@@ -148,7 +148,8 @@ impl Capabilities {
         self
     }
 
-    /// A parked client hears nothing and asks for nothing for so long: the time between two heartbeats, or for which a request is held.
+    /// A parked client hears nothing and asks for nothing for so long: the time between two heartbeats, or for which a
+    /// request is held.
     #[must_use]
     pub fn with_quiet(self, quiet: Duration) -> Self {
         Self { quiet, ..self }

@@ -1,14 +1,16 @@
-//! The behaviour that every Tidings transport must show, as tests that any transport runs against itself: ours, or one that
-//! somebody else has written.
+//! The behaviour that every Tidings transport must show, as tests that any transport runs against itself: ours, or one
+//! that somebody else has written.
 //!
-//! A transport is mounted on a [`Server`] in this process, and read through an [`Adapter`], which is a client of it: the one thing that
-//! who writes a transport has to write here. [`conformance!`] then makes one test of each [`Scenario`].
+//! A transport is mounted on a [`Server`] in this process, and read through an [`Adapter`], which is a client of it:
+//! the one thing that who writes a transport has to write here. [`conformance!`] then makes one test of each
+//! [`Scenario`].
 //!
 //! # Guarantees
 //!
-//! - Each scenario asks for one thing, runs in a runtime of its own, in virtual time and without sockets, and comes to an end: a transport that hangs
-//!   fails.
-//! - What a transport can't do it [declares](Capabilities::without), with the reason, which the test prints. Nothing is passed over in silence.
+//! - Each scenario asks for one thing, runs in a runtime of its own, in virtual time and without sockets, and comes to
+//!   an end: a transport that hangs fails.
+//! - What a transport can't do it [declares](Capabilities::without), with the reason, which the test prints. Nothing is
+//!   passed over in silence.
 //! - Each scenario is known to fail: it has a transport that is broken in just that way.
 //!
 //! # Example
@@ -67,13 +69,14 @@
 //! # assert_eq!(tidings_testkit::Scenario::TellsTheLog.check(Polls), Ok(tidings_testkit::Outcome::Held));
 //! ```
 //!
-//! A transport that streams gives a [`Connection`] of its own; `tests/stranger.rs` in this crate has a whole one. One that is told of jobs by a
-//! broker binds its queue in [`Adapter::prepare`], and lacks [`Capability::VirtualTime`]: its scenarios run by the clock on the wall, and those that
-//! count or cut do not apply to it.
+//! A transport that streams gives a [`Connection`] of its own; `tests/stranger.rs` in this crate has a whole one. One
+//! that is told of jobs by a broker binds its queue in [`Adapter::prepare`], and lacks [`Capability::VirtualTime`]: its
+//! scenarios run by the clock on the wall, and those that count or cut do not apply to it.
 //!
 //! # When not to use it
 //!
-//! For what is a transport's own, such as its headers and its framing: that is for tests beside it, which may start a [`Server`] too.
+//! For what is a transport's own, such as its headers and its framing: that is for tests beside it, which may start a
+//! [`Server`] too.
 
 mod adapter;
 mod failure;

@@ -25,8 +25,8 @@ pub struct Page {
 }
 
 impl Page {
-    /// Reads the page that a response holds, for a client that had asked with `after`. Where `Retry-After` is not there, it asks again at
-    /// once; where the connection is cut, it has seen nothing.
+    /// Reads the page that a response holds, for a client that had asked with `after`. Where `Retry-After` is not
+    /// there, it asks again at once; where the connection is cut, it has seen nothing.
     ///
     /// # Errors
     ///

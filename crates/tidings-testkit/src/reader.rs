@@ -1,4 +1,5 @@
-//! A client as a scenario has it: follows one job over as many exchanges as it takes, and checks what no client may ever see.
+//! A client as a scenario has it: follows one job over as many exchanges as it takes, and checks what no client may
+//! ever see.
 
 use std::{future::Future, sync::Arc, time::Duration};
 

@@ -16,7 +16,8 @@ use crate::{
     },
 };
 
-/// How long a scenario may take by the clock on the wall, so that a transport that spins or blocks fails and does not hang.
+/// How long a scenario may take by the clock on the wall, so that a transport that spins or blocks fails and does not
+/// hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One thing that every transport must show.

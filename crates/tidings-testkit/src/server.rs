@@ -1,4 +1,5 @@
-//! The server that a transport is tried on: a host in this process, its log in memory, and jobs that do as a scenario says.
+//! The server that a transport is tried on: a host in this process, its log in memory, and jobs that do as a scenario
+//! says.
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -28,8 +28,8 @@ pub struct Cut;
 pub(crate) struct Wire {
     /// How often a response, or the body of one, was polled. Written by every request, read by scenarios.
     polls: AtomicU64,
-    /// After how many bytes the body of the next response is cut off, or [`WHOLE`]. Written by scenarios, taken by the next
-    /// request.
+    /// After how many bytes the body of the next response is cut off, or [`WHOLE`]. Written by scenarios, taken by the
+    /// next request.
     cut: AtomicU64,
 }
 

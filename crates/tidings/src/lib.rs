@@ -1,7 +1,8 @@
 //! Long jobs, told to whoever waits for them: one event log, every transport.
 //!
-//! A job takes longer than a request should, and somebody waits for it. Tidings gives it an id and a log of events, which clients
-//! follow over whichever transport suits them; all of them show the same events, in the same order, under the same cursors.
+//! A job takes longer than a request should, and somebody waits for it. Tidings gives it an id and a log of events,
+//! which clients follow over whichever transport suits them; all of them show the same events, in the same order, under
+//! the same cursors.
 //!
 //! This crate is what a host depends on. It has everything of [`tidings_core`], and one module for each transport
 //! that is switched on by its cargo feature:
@@ -13,8 +14,8 @@
 //! | `sse` | `sse` | streams to `EventSource` and any other client |
 //! | `amqp` | `amqp` | relays to a broker, and takes submissions from a queue |
 //!
-//! The first three are on by default; `full` switches on all. A feature only makes its module exist: the host mounts what it wants to.
-//! Programs in axum and in plain hyper are in the crate's `examples`.
+//! The first three are on by default; `full` switches on all. A feature only makes its module exist: the host mounts
+//! what it wants to. Programs in axum and in plain hyper are in the crate's `examples`.
 
 pub use tidings_core::*;
 

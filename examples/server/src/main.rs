@@ -24,8 +24,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-/// What is logged where RUST_LOG says nothing. The broker's client calls the end of every connection an error, and the relay
-/// says what is worth knowing of them.
+/// What is logged where RUST_LOG says nothing. The broker's client calls the end of every connection an error, and the
+/// relay says what is worth knowing of them.
 const DEFAULT_FILTER: &str = "info,lapin=off";
 
 fn main() -> ExitCode {

@@ -110,8 +110,8 @@ fn write_that_makes_no_way() {
     let mut stream = server.connect();
     let request = format!("GET /jobs/{id}/sse HTTP/1.1\r\nhost: {}\r\n\r\n", server.address);
     stream.write_all(request.as_bytes()).expect("it is taken");
-    // The job goes on, so that nothing but the limit ends its stream before all 16 MB are in it. Whoever does not read is
-    // not told that it is cut off either; but the server's side of the connection shows it.
+    // The job goes on, so that nothing but the limit ends its stream before all 16 MB are in it. Whoever does not read
+    // is not told that it is cut off either; but the server's side of the connection shows it.
     wait_until_cut(&stream);
     assert!(rest(&mut stream).len() < 16 * 1_000_000);
     // A client that comes back goes on from where it was.

@@ -24,8 +24,8 @@ const CONFIG: &str = "xtask/src/demo/server.toml";
 const ANNOUNCEMENT: &str = "listening on ";
 /// How long a start may take. It takes less than one where the machine has nothing else to do.
 const START: Duration = Duration::from_secs(30);
-/// How long the end may take: a second's grace for the job, 5 s for what it leaves behind, as much again for the broker and
-/// for connections.
+/// How long the end may take: a second's grace for the job, 5 s for what it leaves behind, as much again for the broker
+/// and for connections.
 const END: Duration = Duration::from_secs(20);
 /// How long between two looks at whether it has ended.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -70,7 +70,8 @@ impl Server {
             command.env(URL_VARIABLE, url);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own: Ctrl-C in a terminal reaches the demo alone, which ends the server when it is done with it.
+        // A group of its own: Ctrl-C in a terminal reaches the demo alone, which ends the server when it is done with
+        // it.
         command.process_group(0).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| format!("can't start {}: {error}", program.display()))?;
 
@@ -136,7 +137,8 @@ impl Drop for Server {
 fn watch(server: &Child) -> Result<Child> {
     let pid = server.id().ok_or("the server has ended at once")?.to_string();
     let mut command = Command::new("/bin/sh");
-    // Out of reach of Ctrl-C in a terminal. It is killed, and so does nothing, where the server is dropped in good order.
+    // Out of reach of Ctrl-C in a terminal. It is killed, and so does nothing, where the server is dropped in good
+    // order.
     command.args(["-c", WATCHDOG, "watchdog", &pid]).process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     Ok(command.spawn().map_err(|error| format!("can't run a shell: {error}"))?)

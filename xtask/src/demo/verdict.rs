@@ -92,8 +92,8 @@ impl Verdict {
     }
 }
 
-/// The bytes of an event, `None` where there is none: what most followers have, and of several that are equally many what
-/// the first of them has.
+/// The bytes of an event, `None` where there is none: what most followers have, and of several that are equally many
+/// what the first of them has.
 fn agreed(told: &[Told], place: usize) -> Option<&[u8]> {
     let votes: Vec<_> = told.iter().map(|one| json(one, place)).collect();
     let count = |vote: &Option<&[u8]>| votes.iter().filter(|other| *other == vote).count();

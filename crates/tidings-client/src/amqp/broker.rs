@@ -66,8 +66,8 @@ impl Broker {
         Self { jobs_queue: name.into(), ..self }
     }
 
-    /// What went over all connections that were made with this and its clones. A request is a submission, or the begin of
-    /// reading a queue.
+    /// What went over all connections that were made with this and its clones. A request is a submission, or the begin
+    /// of reading a queue.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.counters.read()

@@ -28,8 +28,8 @@ use crate::{
 
 /// A queue to follow jobs over: its kind, and the keys that it is bound with.
 ///
-/// The routing key of an event is `<kind>.<job id>.<type>`; in a binding key `*` stands for one word and `#` for any number:
-/// `pipeline.<job id>.#` is one job, `pipeline.#` all of a kind, `#` everything.
+/// The routing key of an event is `<kind>.<job id>.<type>`; in a binding key `*` stands for one word and `#` for any
+/// number: `pipeline.<job id>.#` is one job, `pipeline.#` all of a kind, `#` everything.
 #[derive(Clone, Debug)]
 pub struct Queue {
     /// Empty for one that the broker names.
@@ -38,8 +38,9 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue that lasts: it holds what is published while nobody reads, and what was handed out and not acknowledged. Of
-    /// several consumers one reads, and when that is gone another takes over. (A quorum queue with a single active consumer.)
+    /// A queue that lasts: it holds what is published while nobody reads, and what was handed out and not acknowledged.
+    /// Of several consumers one reads, and when that is gone another takes over. (A quorum queue with a single active
+    /// consumer.)
     #[must_use]
     pub fn durable(name: impl Into<String>) -> Self {
         Self { name: name.into(), binding_keys: Vec::new() }
@@ -65,12 +66,13 @@ impl Queue {
 
 /// Reads updates of jobs from a queue, of each job every one once and in order.
 ///
-/// It remembers one number a job and drops what is not the next of its job, so the repeats of a broker or server that crashed
-/// don't show. The first of a job is `seq` 1 unless [`know`](Self::know) says otherwise: so a program that goes on with a
-/// durable queue after a restart must say, before it reads, how far it was in the jobs that were not over.
+/// It remembers one number a job and drops what is not the next of its job, so the repeats of a broker or server that
+/// crashed don't show. The first of a job is `seq` 1 unless [`know`](Self::know) says otherwise: so a program that goes
+/// on with a durable queue after a restart must say, before it reads, how far it was in the jobs that were not over.
 ///
-/// Over a durable queue it connects again by itself after its connection broke, with growing, random pauses. With a temporary
-/// queue that is an error: what was published meanwhile is lost, so open another, and read what is missing over HTTP.
+/// Over a durable queue it connects again by itself after its connection broke, with growing, random pauses. With a
+/// temporary queue that is an error: what was published meanwhile is lost, so open another, and read what is missing
+/// over HTTP.
 pub struct Consumer {
     broker: Broker,
     queue: Queue,
@@ -109,7 +111,8 @@ pub struct Delivery<'a> {
 }
 
 impl Consumer {
-    /// Connects, declares the queue and its bindings, and begins to read: on `Ok`, what is published from now on will come.
+    /// Connects, declares the queue and its bindings, and begins to read: on `Ok`, what is published from now on will
+    /// come.
     ///
     /// # Errors
     ///
@@ -140,9 +143,9 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Malformed`] for a message that is none of Tidings': it is rejected, and the next call goes on after it.
-    /// All others are the end, and the next call errs as well: a temporary queue went with its connection, or the broker has
-    /// been away for longer than configured.
+    /// [`ErrorKind::Malformed`] for a message that is none of Tidings': it is rejected, and the next call goes on after
+    /// it. All others are the end, and the next call errs as well: a temporary queue went with its connection, or the
+    /// broker has been away for longer than configured.
     ///
     /// # Cancellation
     ///
@@ -271,8 +274,8 @@ impl Delivery<'_> {
         }
     }
 
-    /// It can never be dealt with: the broker drops it, or moves it to the queue's dead-letter exchange, and what follows it
-    /// comes.
+    /// It can never be dealt with: the broker drops it, or moves it to the queue's dead-letter exchange, and what
+    /// follows it comes.
     pub async fn reject(mut self) {
         self.consumer.places.taken(self.job, self.step);
         if let Some(acker) = self.acker.take() {
@@ -289,8 +292,8 @@ impl Drop for Delivery<'_> {
     }
 }
 
-/// Declares the queue with its bindings, and says its name. Declares the exchange too, as servers do, so that it does not
-/// matter who is first.
+/// Declares the queue with its bindings, and says its name. Declares the exchange too, as servers do, so that it does
+/// not matter who is first.
 async fn declare(channel: &Channel, broker: &Broker, queue: &Queue) -> Result<ShortString, Error> {
     let exchange = short(broker.exchange())?;
     let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
@@ -307,8 +310,8 @@ async fn declare(channel: &Channel, broker: &Broker, queue: &Queue) -> Result<Sh
     let mut arguments = FieldTable::default();
     if !temporary {
         arguments.insert("x-queue-type".into(), AMQPValue::LongString(LongString::from("quorum")));
-        // Until the broker has taken back what it sent over a connection that is broken or being closed, nobody else is sent
-        // anything. Otherwise the later events of a job would come first, and be dropped.
+        // Until the broker has taken back what it sent over a connection that is broken or being closed, nobody else is
+        // sent anything. Otherwise the later events of a job would come first, and be dropped.
         arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
     }
     let declared = channel.queue_declare(short(&queue.name)?, options, arguments).await.map_err(broken)?;

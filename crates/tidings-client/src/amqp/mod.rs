@@ -1,8 +1,8 @@
 //! Submitting jobs to, and following them over, a RabbitMQ broker (AMQP 0-9-1). Needs the cargo feature `amqp`.
 //!
-//! A [`Publisher`] submits jobs to the queue that servers take them from. A [`Consumer`] reads events from a queue of its own
-//! that is bound to the exchange that servers tell events to, and takes of each job what comes next, so that repeats don't
-//! show.
+//! A [`Publisher`] submits jobs to the queue that servers take them from. A [`Consumer`] reads events from a queue of
+//! its own that is bound to the exchange that servers tell events to, and takes of each job what comes next, so that
+//! repeats don't show.
 //!
 //! Whoever joins a job late binds first, then reads the history over [short polling](crate::short_poll), then tells the
 //! consumer how far that went:
@@ -16,11 +16,10 @@
 //! let queue = amqp::Queue::temporary().bound_to(format!("pipeline.{job}.#"));
 //! let mut consumer = amqp::Consumer::open(&broker, queue).await?;
 //!
-//! let client = HttpClient::default();
-//! let page = client.send(http::Request::get(format!("http://127.0.0.1:7330/jobs/{job}/short-poll")).body(Default::default())?);
-//! let page = tidings_client::Page::parse(page.await?.body())?;
-//! // A page that is full (`page.more`) would be followed by others.
-//! consumer.know(job, page.cursor.number());
+//! let client = HttpClient::default(); let page =
+//! client.send(http::Request::get(format!("http://127.0.0.1:7330/jobs/{job}/short-poll")).body(Default::default())?);
+//! let page = tidings_client::Page::parse(page.await?.body())?; // A page that is full (`page.more`) would be followed
+//! by others. consumer.know(job, page.cursor.number());
 //!
 //! loop {
 //!     let delivery = consumer.next().await?;

@@ -11,8 +11,8 @@ pub(super) struct Places(HashMap<JobId, Place>);
 #[derive(Debug, Default)]
 struct Place {
     last: u64,
-    /// The one after `last` was handed back to the broker, which will deliver it again: perhaps after others that it had
-    /// sent already.
+    /// The one after `last` was handed back to the broker, which will deliver it again: perhaps after others that it
+    /// had sent already.
     comes_again: bool,
 }
 

@@ -32,8 +32,8 @@ impl Submission {
         Self { body: body.into(), message_id: None, correlation_id: None, reply_to: None }
     }
 
-    /// Gives it an idempotency key: however often it is submitted under the same id, there is one job. Without, a job may run
-    /// twice after a broken connection.
+    /// Gives it an idempotency key: however often it is submitted under the same id, there is one job. Without, a job
+    /// may run twice after a broken connection.
     #[must_use]
     pub fn with_message_id(self, id: impl Into<String>) -> Self {
         Self { message_id: Some(id.into()), ..self }
@@ -78,14 +78,14 @@ impl Publisher {
         Self { broker: broker.clone(), channel: Mutex::new(None) }
     }
 
-    /// Submits a job. On `Ok` the broker has it and will not lose it; whether a server accepts it is told to the queue that the
-    /// submission names for replies.
+    /// Submits a job. On `Ok` the broker has it and will not lose it; whether a server accepts it is told to the queue
+    /// that the submission names for replies.
     ///
     /// # Errors
     ///
-    /// [Temporary](Error::is_temporary) ones where the broker is away or does not confirm in time: whether it has the submission
-    /// is then unknown, so submit it again under the same message id. [`ErrorKind::Broker`] where it refuses, and where the
-    /// queue does not exist, as no server has made it yet.
+    /// [Temporary](Error::is_temporary) ones where the broker is away or does not confirm in time: whether it has the
+    /// submission is then unknown, so submit it again under the same message id. [`ErrorKind::Broker`] where it
+    /// refuses, and where the queue does not exist, as no server has made it yet.
     ///
     /// # Cancellation
     ///

@@ -29,7 +29,8 @@ impl Driver {
     }
 
     /// Runs until `signal` comes back, and then ends in good order: no new jobs; holds and streams that wait for nobody
-    /// end at once; jobs that run here have their grace, and fail with `shutting-down` after it; relays have five seconds to pass the rest on.
+    /// end at once; jobs that run here have their grace, and fail with `shutting-down` after it; relays have five
+    /// seconds to pass the rest on.
     ///
     /// Go on serving requests until it has come back. Dropping it stops everything at once: jobs stay as they are.
     pub async fn run(self, signal: impl Future<Output = ()>) {

@@ -144,8 +144,8 @@ impl HostBuilder {
         Self { limits, ..self }
     }
 
-    /// Makes the tokens of reporters of this secret; of a random one by default. Needed where a log outlives its process, or is
-    /// shared: else who repeats a submission is given a token that nobody takes.
+    /// Makes the tokens of reporters of this secret; of a random one by default. Needed where a log outlives its
+    /// process, or is shared: else who repeats a submission is given a token that nobody takes.
     pub fn with_secret(self, secret: [u8; 32]) -> Self {
         Self { secret: Some(secret), ..self }
     }

@@ -8,8 +8,8 @@ use crate::problem::{Problem, ProblemKind};
 
 /// The names that a host goes by: what may stand in `Host`.
 ///
-/// Where they are known, a page can't reach a server on somebody's own machine through a name of its own that leads there (DNS
-/// rebinding).
+/// Where they are known, a page can't reach a server on somebody's own machine through a name of its own that leads
+/// there (DNS rebinding).
 #[derive(Clone, Debug)]
 pub struct HostNames(Option<Arc<[String]>>);
 

@@ -221,8 +221,8 @@ impl Host {
     }
 }
 
-/// The head alone, which says how long the body would have been (RFC 9110, 9.3.2). HTTP/1 leaves a body out by itself; to
-/// HTTP/2 one that follows is an error.
+/// The head alone, which says how long the body would have been (RFC 9110, 9.3.2). HTTP/1 leaves a body out by itself;
+/// to HTTP/2 one that follows is an error.
 fn without_body(mut response: Response<Body>) -> Response<Body> {
     let length = response.body().size_hint().exact();
     if let Some(length) =

@@ -24,8 +24,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// A host that runs the kinds `waits`, which succeeds once it is told to go and stops when it is cancelled, `stubborn`, which
-    /// does neither, `panics`, `fails`, and `echo`, whose result is its input.
+    /// A host that runs the kinds `waits`, which succeeds once it is told to go and stops when it is cancelled,
+    /// `stubborn`, which does neither, `panics`, `fails`, and `echo`, whose result is its input.
     pub(crate) fn start(build: impl FnOnce(HostBuilder) -> HostBuilder) -> Self {
         let (go, going) = watch::channel(false);
         let builder = Host::builder()

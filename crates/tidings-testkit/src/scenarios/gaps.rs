@@ -42,7 +42,8 @@ pub(crate) async fn tells_who_is_overtaken(adapter: &Subject) -> Result<(), Fail
         job.write((0..50).map(|_| Draft::log("stdout", &"x".repeat(1000))).collect()).await?;
     }
     job.finish().await?;
-    // What was underway may still come; where it leads to what is no longer kept, that is told. The reader looks at each step.
+    // What was underway may still come; where it leads to what is no longer kept, that is told. The reader looks at
+    // each step.
     reader.read_to_end().await?;
     let (seen, told): (u64, u64) = (
         reader.events.len() as u64,

@@ -28,7 +28,8 @@ pub(crate) async fn tells_the_log(adapter: &Subject) -> Result<(), Failure> {
     same_as_log(&late, &server).await
 }
 
-/// Everything that an event can be made of without harm, and that a transport which reads and writes it anew would change.
+/// Everything that an event can be made of without harm, and that a transport which reads and writes it anew would
+/// change.
 fn batches() -> Result<Vec<Vec<Draft>>, Failure> {
     let custom = |name: &str, data: &str| {
         let name = name.parse().map_err(|error| Failure::new(format!("{name}: {error}")))?;

@@ -15,8 +15,8 @@ use crate::{
 /// For how long nothing happens.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// How often anything may be looked at for each time that the client hears or asks something, when nothing else happens: to
-/// begin an exchange, to end it, and twice for what comes in between.
+/// How often anything may be looked at for each time that the client hears or asks something, when nothing else
+/// happens: to begin an exchange, to end it, and twice for what comes in between.
 const LOOKS: u64 = 6;
 
 /// What begins and ends once.

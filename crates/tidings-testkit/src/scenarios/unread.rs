@@ -18,8 +18,8 @@ const WRITTEN: (usize, usize) = (1500, 2000);
 /// How many events the log keeps.
 const KEPT: usize = 100;
 
-/// Where a reader doesn't read, its events must wait in the log or be gone: so once the log keeps just a few, no more than these few and
-/// what was underway can still reach it.
+/// Where a reader doesn't read, its events must wait in the log or be gone: so once the log keeps just a few, no more
+/// than these few and what was underway can still reach it.
 pub(crate) async fn queues_nothing(adapter: &Subject) -> Result<(), Failure> {
     let server = Server::of(&**adapter, keeping(KEPT)).await?;
     let job = server.open().await?;

@@ -54,8 +54,8 @@ const HYPERS_FIELDS: usize = 100;
 /// How often a silent HTTP/2 connection is asked whether it lives, and how long it has for the answer.
 const PING: Duration = Duration::from_secs(20);
 
-/// How long a client may be silent after its last answer until it is closed, and how long all of that may take. A socket
-/// that is closed with bytes unread resets the connection, and the client may never see that answer.
+/// How long a client may be silent after its last answer until it is closed, and how long all of that may take. A
+/// socket that is closed with bytes unread resets the connection, and the client may never see that answer.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_IN_ALL: Duration = Duration::from_secs(10);
 

@@ -1,8 +1,8 @@
 //! The limits on a request's head: its target, its header block, its fields.
 //!
-//! hyper has limits of its own, but answers with an empty body where one of them is met. So its limits stand a little above
-//! these, and these are checked first: on the bytes of a connection's first request before hyper sees them, and on every
-//! request once it is parsed.
+//! hyper has limits of its own, but answers with an empty body where one of them is met. So its limits stand a little
+//! above these, and these are checked first: on the bytes of a connection's first request before hyper sees them, and
+//! on every request once it is parsed.
 
 use http::{HeaderName, HeaderValue, Response, request::Parts};
 use tidings::{Problem, ProblemKind};
@@ -46,8 +46,8 @@ pub(super) fn check(head: &Parts, limits: &Limits) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Follows the bytes of an HTTP/1 head as they come in, to find its end or the limit that it goes over. Whether the head
-/// is well formed is for hyper to say.
+/// Follows the bytes of an HTTP/1 head as they come in, to find its end or the limit that it goes over. Whether the
+/// head is well formed is for hyper to say.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     looked_at: usize,

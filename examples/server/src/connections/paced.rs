@@ -1,5 +1,5 @@
-//! A socket that errs where its peer does not go on: hyper has no limit on how long a write may take, and its limit on a
-//! head counts from the end of the request before, so that it would close connections that merely idle.
+//! A socket that errs where its peer does not go on: hyper has no limit on how long a write may take, and its limit on
+//! a head counts from the end of the request before, so that it would close connections that merely idle.
 
 use std::{
     io::{self, IoSlice},

@@ -20,12 +20,12 @@ pub use self::{lines::MAX_LINE, supervisor::supervise_if_asked};
 /// How long a cancelled command and its descendants have between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long the outputs may be silent after the supervisor is gone before they count as closed. Only a supervisor that was
-/// killed leaves anybody behind to hold them open.
+/// How long the outputs may be silent after the supervisor is gone before they count as closed. Only a supervisor that
+/// was killed leaves anybody behind to hold them open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// What the server is told through its environment and commands have no business with: the broker's URL, which may hold a
-/// password.
+/// What the server is told through its environment and commands have no business with: the broker's URL, which may hold
+/// a password.
 const SECRET_VARIABLE: &str = "TIDINGS_AMQP_URL";
 
 /// Starts commands, each under a supervisor of its own.

@@ -1,12 +1,12 @@
 //! The process that stands between the server and a step's command.
 //!
 //! A command may leave its process group, fork twice, clear its environment: none of that shows who started it. What it
-//! can't leave is its place below the nearest subreaper (prctl(2), `PR_SET_CHILD_SUBREAPER`): whoever loses its parent is
-//! handed to that one. So each step gets a subreaper of its own, this program started a second time, and then two things
-//! are certain: all descendants are found by walking down from it, and once `wait` says `ECHILD` nobody is left.
+//! can't leave is its place below the nearest subreaper (prctl(2), `PR_SET_CHILD_SUBREAPER`): whoever loses its parent
+//! is handed to that one. So each step gets a subreaper of its own, this program started a second time, and then two
+//! things are certain: all descendants are found by walking down from it, and once `wait` says `ECHILD` nobody is left.
 //!
-//! Its standard input is a pipe that the server holds. When that closes (the job is cancelled, its future dropped, or the
-//! server killed), everything below is ended. Standard output and error are the command's own; they close when the
+//! Its standard input is a pipe that the server holds. When that closes (the job is cancelled, its future dropped, or
+//! the server killed), everything below is ended. Standard output and error are the command's own; they close when the
 //! supervisor exits, after the last descendant: that is how the server knows that nobody writes any more.
 
 use std::{
@@ -97,8 +97,8 @@ fn exit_code(status: WaitStatus) -> u8 {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
-/// Asks every descendant to end, and after the grace makes them. Goes on until the process exits, which it does when the
-/// last of them is gone: whoever was forked between a look at the tree and its signals is met in the next round.
+/// Asks every descendant to end, and after the grace makes them. Goes on until the process exits, which it does when
+/// the last of them is gone: whoever was forked between a look at the tree and its signals is met in the next round.
 fn end_descendants(root: Pid, grace: Duration) {
     let deadline = Instant::now() + grace;
     let mut asked = Vec::new();

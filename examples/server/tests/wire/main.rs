@@ -1,7 +1,7 @@
 //! docs/WIRE.md, sentence by sentence: the real program, asked over real sockets.
 //!
-//! One module for each part of that page. What it says of pipelines, of connections and of shutdown is shown beside this
-//! test, in `pipelines.rs`, `limits.rs` and `shutdown.rs`.
+//! One module for each part of that page. What it says of pipelines, of connections and of shutdown is shown beside
+//! this test, in `pipelines.rs`, `limits.rs` and `shutdown.rs`.
 
 #[path = "../support/mod.rs"]
 mod support;
