@@ -18,7 +18,8 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn lets_parked_readers_go(adapter: &Subject) -> Result<(), Failure> {
     let server = Server::of(&**adapter, Retention::default()).await?;
-    // It is reported from outside, and so is not waited for.
+    // One job is in its grace meanwhile, and keeps the server up. The other is reported from outside, and so is not waited for.
+    server.open_running().await?;
     let job = server.open().await?;
     let mut parked = Reader::new(adapter, &server, job.job());
     parked.read_to(2).await?;
