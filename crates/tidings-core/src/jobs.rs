@@ -4,7 +4,10 @@ use std::{
     collections::{HashMap, VecDeque},
     fmt,
     panic::AssertUnwindSafe,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,7 @@ use crate::{
     log::{Appended, EventLog, Gap, Listing, More, Query},
     names::{JobId, Kind},
     problem::{Problem, ProblemKind},
+    runner,
     shutdown::Shutdown,
     snapshot::{Detail, Snapshot, State},
     submission::{Runs, Submission},
@@ -47,6 +51,8 @@ pub(crate) struct Inner {
     pub(crate) waiting: Mutex<VecDeque<JobId>>,
     /// Told of each job that joins them.
     pub(crate) arrived: Notify,
+    /// Set before the last look at those that wait: who joins them later ends by itself.
+    pub(crate) closed: AtomicBool,
     pub(crate) leases: Leases,
     /// Set once all transports are mounted, which need the jobs for that.
     links: OnceLock<Links>,
@@ -106,6 +112,7 @@ impl Jobs {
             shutdown,
             waiting: Mutex::default(),
             arrived: Notify::new(),
+            closed: AtomicBool::new(false),
             leases: Leases::default(),
             links: OnceLock::new(),
             secret,
@@ -138,7 +145,13 @@ impl Jobs {
         match self.write(job, Intent::Open(opening), drafts).await? {
             Ok(Appended { job, .. }) => {
                 match runs {
-                    Runs::Here => self.enqueue(job.id),
+                    Runs::Here => {
+                        self.enqueue(job.id);
+                        if self.0.closed.load(Ordering::SeqCst) {
+                            runner::end_waiting(self).await;
+                            return Err(ProblemKind::ShuttingDown.into());
+                        }
+                    }
                     Runs::Outside { lease } => self.0.leases.begin(job.id, lease),
                 }
                 Ok(self.accepted(job))

@@ -1,6 +1,10 @@
 //! Running jobs: whose turn it is, and how each of them ends.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::{
     sync::Semaphore,
@@ -27,7 +31,6 @@ const RETRY_MOST: Duration = Duration::from_secs(30);
 /// Runs jobs until the shutdown has begun and every job is over, or its grace is. Dropping it stops all of them where
 /// they are.
 pub(crate) async fn run(jobs: &Jobs) {
-    let inner = jobs.inner();
     let tracker = TaskTracker::new();
     let grace_over = CancellationToken::new();
     let dropped = CancellationToken::new();
@@ -38,12 +41,18 @@ pub(crate) async fn run(jobs: &Jobs) {
     }
     // Nothing is accepted any more. What waits or runs by now has had its time.
     grace_over.cancel();
-    let waiting: Vec<_> = inner.waiting.lock().drain(..).collect();
+    jobs.inner().closed.store(true, Ordering::SeqCst);
+    end_waiting(jobs).await;
+    tracker.close();
+    tracker.wait().await;
+}
+
+/// Ends the jobs whose turn will not come any more.
+pub(crate) async fn end_waiting(jobs: &Jobs) {
+    let waiting: Vec<_> = jobs.inner().waiting.lock().drain(..).collect();
     for job in waiting {
         end(jobs, job, Intent::From(State::Queued), &shutting_down()).await;
     }
-    tracker.close();
-    tracker.wait().await;
 }
 
 /// Starts the job whose turn it is, whenever there is room for one more.
@@ -100,7 +109,11 @@ async fn execute(jobs: &Jobs, id: JobId, grace_over: &CancellationToken) {
             }
         }
         Ok(Err(_)) => {}
-        Err(error) => tracing::error!(job = %id, %error, "a job can't be started"),
+        Err(error) => {
+            tracing::error!(job = %id, %error, "a job can't be started; trying again");
+            tokio::time::sleep(RETRY).await;
+            jobs.enqueue(id);
+        }
     }
 }
 
