@@ -9,8 +9,8 @@ use crate::{
     support::{HANGS, Server},
 };
 
-/// What a submission of such a job says.
-pub(crate) const EXTERNAL: &str = r#"{"kind":"build","input":{"n":1},"worker":"external"}"#;
+/// What a submission of such a job says. Its lease is longer than any test waits, so that its end ends no hold.
+pub(crate) const EXTERNAL: &str = r#"{"kind":"build","input":{"n":1},"worker":"external","lease_seconds":3600}"#;
 
 /// A pipeline whose only step goes on until somebody ends it, and just one at a time.
 pub(crate) const WAITS: &str =

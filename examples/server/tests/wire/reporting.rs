@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::Ask,
-    job::{EXTERNAL, Job, WAITS, start},
+    job::{Job, WAITS, start},
     support::Server,
 };
 
@@ -13,7 +13,7 @@ const NOTE: &str = r#"{"type":"note","data":1}"#;
 #[test]
 fn opening_a_job_tells_its_reporter_all_that_it_needs() {
     let server = Server::start("");
-    let opened = Ask::post("/jobs", EXTERNAL).to(&server).expect(202).json();
+    let opened = Ask::post("/jobs", r#"{"kind":"build","worker":"external"}"#).to(&server).expect(202).json();
     let path = format!("/jobs/{}", opened["id"].as_str().expect("an id"));
     assert_eq!((&opened["state"], &opened["seq"], &opened["attempt"]), (&json!("running"), &json!(2), &json!(1)));
     let report = &opened["report"];
