@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::time::Duration;
-
 use lapin::{BasicProperties, types::FieldTable};
 use support::{Client, Names, logged, start, until};
 use tidings_testkit::broker::{Error, Node};
@@ -41,6 +39,16 @@ impl Broker {
         self.with(Node::kill).await;
     }
 
+    async fn stop(&mut self) {
+        self.with(Node::stop).await;
+    }
+
+    /// Sees to it that what was declared outlives a kill: RabbitMQ may lose for good what it was told seconds before one.
+    async fn settle(&mut self) {
+        self.stop().await;
+        self.restart().await;
+    }
+
     async fn restart(&mut self) {
         self.with(Node::restart).await;
     }
@@ -59,7 +67,7 @@ impl Broker {
 async fn a_broker_that_is_away_at_the_start_is_caught_up_with() {
     let (mut broker, names) = (Broker::start().await, Names::new());
     Client::connect(&broker.url()).await.bind_events(&names, FieldTable::default()).await;
-    broker.kill().await;
+    broker.stop().await;
     let rig = start(names.config(&broker.url()).with_jobs_queue(""));
     let job = rig.submit("count", "100").await;
     rig.finished(job).await;
@@ -67,6 +75,7 @@ async fn a_broker_that_is_away_at_the_start_is_caught_up_with() {
     broker.restart().await;
     rig.up().await;
     rig.caught_up().await;
+    assert_eq!(rig.amqp.unroutable(), 0);
     let client = Client::connect(&broker.url()).await;
     let mut inbox = client.consume(&names.events).await;
     assert_eq!(inbox.events(job).await, logged(&rig.host, job).await);
@@ -81,6 +90,7 @@ async fn a_broker_that_is_away_at_the_start_is_caught_up_with() {
 async fn every_event_is_in_the_queue_after_the_broker_was_killed_in_the_middle_of_a_job() {
     let (mut broker, names) = (Broker::start().await, Names::new());
     Client::connect(&broker.url()).await.bind_events(&names, FieldTable::default()).await;
+    broker.settle().await;
     let rig = start(names.config(&broker.url()).with_jobs_queue(""));
     rig.up().await;
     let (counted, held) = (rig.submit("count", "8000").await, rig.submit("wait", "null").await);
@@ -133,12 +143,11 @@ async fn a_job_that_outlives_its_broker_is_acknowledged_over_the_next_connection
     let (mut broker, names) = (Broker::start().await, Names::new());
     let rig = start(names.config(&broker.url()));
     rig.up().await;
+    broker.settle().await;
+    rig.up().await;
     let client = Client::connect(&broker.url()).await;
     client.publish(&names.jobs, WAIT, BasicProperties::default().with_message_id("m".into())).await;
     let job = rig.only_job().await;
-    // RabbitMQ loses a quorum queue for good that was declared within two seconds of a kill; nothing tells when it is
-    // safe.
-    tokio::time::sleep(Duration::from_secs(3)).await;
     broker.kill().await;
     rig.down().await;
     broker.restart().await;

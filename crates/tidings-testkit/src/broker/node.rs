@@ -69,7 +69,8 @@ impl Node {
     /// Ends the broker without a warning (SIGKILL) and waits until it is gone. Its ports are closed then; its data
     /// stay for [`restart`](Self::restart). Does nothing where it is killed already.
     ///
-    /// A node that is killed within two seconds of the first quorum queue or stream that was declared on it loses that.
+    /// A node that is killed within seconds of what was declared on it may lose that for good, messages and all: let it
+    /// [`stop`](Self::stop) and [`restart`](Self::restart) once in between.
     ///
     /// # Errors
     ///
@@ -79,6 +80,28 @@ impl Node {
             broker.kill().while_doing("kill the broker")?;
             broker.wait().while_doing("wait for the broker's end")?;
         }
+        Ok(())
+    }
+
+    /// Has the broker end in good order (SIGTERM) and waits until it is gone: everything that was declared on it is on disk
+    /// then. Does nothing where it is killed already.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not end in time, or the operating system refuses.
+    pub fn stop(&mut self) -> Result<(), Error> {
+        self.signal(Signal::TERM).while_doing("stop the broker")?;
+        let Some(broker) = &mut self.broker else { return Ok(()) };
+        let asked = Instant::now();
+        while broker.try_wait().while_doing("wait for the broker's end")?.is_none() {
+            if asked.elapsed() > START {
+                return Err(
+                    Kind::Silent { program: "rabbitmq-server", after: START, log: self.layout.last_words() }.into()
+                );
+            }
+            thread::sleep(PAUSE);
+        }
+        self.broker = None;
         Ok(())
     }
 
