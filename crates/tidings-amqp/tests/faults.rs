@@ -37,6 +37,12 @@ impl Broker {
         self.node = Some(acted.expect("no panic").expect("done"));
     }
 
+    /// Waits until what was declared outlives a kill. RabbitMQ may lose a binding or a quorum queue for good that is
+    /// younger than two seconds then, and nothing tells when it is safe.
+    async fn settle(&self) {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+
     async fn kill(&mut self) {
         self.with(Node::kill).await;
     }
@@ -59,6 +65,7 @@ impl Broker {
 async fn a_broker_that_is_away_at_the_start_is_caught_up_with() {
     let (mut broker, names) = (Broker::start().await, Names::new());
     Client::connect(&broker.url()).await.bind_events(&names, FieldTable::default()).await;
+    broker.settle().await;
     broker.kill().await;
     let rig = start(names.config(&broker.url()).with_jobs_queue(""));
     let job = rig.submit("count", "100").await;
@@ -67,6 +74,7 @@ async fn a_broker_that_is_away_at_the_start_is_caught_up_with() {
     broker.restart().await;
     rig.up().await;
     rig.caught_up().await;
+    assert_eq!(rig.amqp.unroutable(), 0);
     let client = Client::connect(&broker.url()).await;
     let mut inbox = client.consume(&names.events).await;
     assert_eq!(inbox.events(job).await, logged(&rig.host, job).await);
@@ -81,6 +89,7 @@ async fn a_broker_that_is_away_at_the_start_is_caught_up_with() {
 async fn every_event_is_in_the_queue_after_the_broker_was_killed_in_the_middle_of_a_job() {
     let (mut broker, names) = (Broker::start().await, Names::new());
     Client::connect(&broker.url()).await.bind_events(&names, FieldTable::default()).await;
+    broker.settle().await;
     let rig = start(names.config(&broker.url()).with_jobs_queue(""));
     rig.up().await;
     let (counted, held) = (rig.submit("count", "8000").await, rig.submit("wait", "null").await);
@@ -136,9 +145,7 @@ async fn a_job_that_outlives_its_broker_is_acknowledged_over_the_next_connection
     let client = Client::connect(&broker.url()).await;
     client.publish(&names.jobs, WAIT, BasicProperties::default().with_message_id("m".into())).await;
     let job = rig.only_job().await;
-    // RabbitMQ loses a quorum queue for good that was declared within two seconds of a kill; nothing tells when it is
-    // safe.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    broker.settle().await;
     broker.kill().await;
     rig.down().await;
     broker.restart().await;
