@@ -16,10 +16,12 @@
 //! let queue = amqp::Queue::temporary().bound_to(format!("pipeline.{job}.#"));
 //! let mut consumer = amqp::Consumer::open(&broker, queue).await?;
 //!
-//! let client = HttpClient::default(); let page =
-//! client.send(http::Request::get(format!("http://127.0.0.1:7330/jobs/{job}/short-poll")).body(Default::default())?);
-//! let page = tidings_client::Page::parse(page.await?.body())?; // A page that is full (`page.more`) would be followed
-//! by others. consumer.know(job, page.cursor.number());
+//! let client = HttpClient::default();
+//! let history = format!("http://127.0.0.1:7330/jobs/{job}/short-poll");
+//! let answer = client.send(http::Request::get(history).body(Default::default())?).await?;
+//! let page = tidings_client::Page::parse(answer.body())?;
+//! // A page that is full (`page.more`) would be followed by others.
+//! consumer.know(job, page.cursor.number());
 //!
 //! loop {
 //!     let delivery = consumer.next().await?;
