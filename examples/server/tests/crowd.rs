@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use http::{Request, Uri};
 use serde_json::{Value, json};
@@ -46,10 +46,8 @@ async fn whoever_joins_sees_every_event_once_over_every_transport() {
 
 async fn crowd(broker_url: &str) {
     let exchange = format!("tidings-crowd.{}", JobId::new());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings-server"));
-    command.env("TIDINGS_AMQP_URL", broker_url);
-    let server =
-        Server::start_with(command, &format!("[transports.amqp]\nexchange = \"{exchange}\"\njobs_queue = \"\"\n"));
+    let config = format!("url = {broker_url:?}\nexchange = \"{exchange}\"\njobs_queue = \"\"\n");
+    let server = Server::start(&format!("[transports.amqp]\n{config}"));
     let broker = Broker::new(broker_url, Config::default()).expect("a URL").with_exchange(&exchange);
 
     let job = server.post("/jobs", &json!({ "kind": "crowd", "worker": "external", "lease_seconds": 600 })).json();
