@@ -57,7 +57,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// A tick that all streams share, instead of a timer for each.
+    /// A tick that all streams share, instead of a timer for each. To be asked for in [`Notifier::mount`]: a period that
+    /// is first asked for once the host is driven ticks at shutdown alone.
     #[must_use]
     pub fn pulse(&self, every: Duration) -> Pulse {
         self.pulses.every(every)
