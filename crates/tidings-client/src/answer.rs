@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, Response, header};
 use serde::Deserialize;
 
-use crate::{client::Body, error::Error};
+use crate::{error::Error, http_client::Body};
 
 /// A problem's text is for people; nobody needs more of it than this.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;

@@ -79,7 +79,7 @@ mod update;
 
 mod answer;
 mod backoff;
-mod client;
+mod http_client;
 mod dial;
 mod pages;
 mod parser;
@@ -87,10 +87,10 @@ mod traffic;
 mod url;
 
 pub use self::{
-    client::HttpClient,
     config::{Config, Protocol},
     error::{Error, ErrorKind},
     follower::Follower,
+    http_client::HttpClient,
     page::Page,
     poll::poll,
     traffic::Traffic,
