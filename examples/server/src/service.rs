@@ -1,4 +1,5 @@
-//! What the server answers by itself, before the host is asked: whether it lives, and whether it is ready.
+//! What the server answers by itself, before the host is asked: whether it lives, whether it is ready, and the files
+//! that a browser loads.
 
 use std::{
     convert::Infallible,
@@ -13,17 +14,23 @@ use serde_json::{Map, Value, json};
 use tidings::{Body, Health, Host, Problem, ProblemKind, Serving};
 use tower_service::Service;
 
-/// A [`Host`] with `/healthz` and `/readyz` beside it.
+/// A [`Host`] with `/healthz`, `/readyz` and, where the feature `web` is built, a browser's files beside it.
 #[derive(Clone, Debug)]
 pub struct WithHealth {
     host: Host,
+    #[cfg(feature = "web")]
+    web: tidings::web::Web,
 }
 
 impl WithHealth {
     /// Puts them beside this host.
     #[must_use]
     pub fn new(host: Host) -> Self {
-        Self { host }
+        Self {
+            host,
+            #[cfg(feature = "web")]
+            web: tidings::web::Web::new(),
+        }
     }
 
     /// `200` while the process lives.
@@ -68,6 +75,8 @@ where
         let answer = match request.uri().path() {
             "/healthz" => Self::healthz,
             "/readyz" => Self::readyz,
+            #[cfg(feature = "web")]
+            path if self.web.has(path) => return Either::Right(self.web.call(request)),
             _ => return Either::Left(self.host.call(request)),
         };
         let mut response = match *request.method() {
