@@ -79,8 +79,11 @@ class JobView {
     this.#job = fold(this.#job, event);
     this.#steps.take(event);
     const { type, data } = event;
-    if (type === "log") this.#log.add(data.line, data.stream);
-    else if (!SHOWN_ELSEWHERE.has(type)) this.#log.add(`${type} ${JSON.stringify(data)}`, "note");
+    if (type === "log") {
+      this.#log.add(data.line, data.stream);
+      if (data.stream === "stderr") this.#parts.legend.hidden = false;
+    }
+    if (type !== "log" && !SHOWN_ELSEWHERE.has(type)) this.#log.add(`${type} ${JSON.stringify(data)}`, "note");
   }
 
   #takeGap({ requested, resumed_at, job }) {
@@ -126,7 +129,7 @@ class JobView {
     setText(parts.lines, counted(this.#log.length, "line"));
     showBar(parts.bar, job);
     parts.bar.setAttribute("aria-valuetext", doing(job));
-    setText(parts.doing, job.state === "failed" ? "" : doing(job));
+    showText(parts.doing, job.state === "failed" ? "" : doing(job));
     parts.cancel.hidden = isOver;
     parts.cancel.disabled = job.cancel_requested;
     this.#steps.draw();

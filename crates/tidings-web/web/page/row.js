@@ -1,7 +1,7 @@
 /** A job in the list. */
 
 import { setText, template } from "./dom.js";
-import { TERMINAL, doing, duration, shortId, time, title, took } from "./format.js";
+import { TERMINAL, doing, duration, fraction, shortId, time, took } from "./format.js";
 import { showBar, showState } from "./state.js";
 
 export class Row {
@@ -13,7 +13,8 @@ export class Row {
     this.node = content.firstElementChild;
     this.#parts = parts;
     parts.link.href = `#/jobs/${job.id}`;
-    setText(parts.kind, title(job));
+    // Lists come without inputs, so that a pipeline's name is not known of all.
+    setText(parts.kind, job.kind);
     setText(parts.id, shortId(job.id));
     parts.when.dateTime = job.created_at;
     setText(parts.when, time(job.created_at));
@@ -22,7 +23,7 @@ export class Row {
 
   /** What a person calls the job. */
   get name() {
-    return `${title(this.job)} ${shortId(this.job.id)}`;
+    return `${this.job.kind} ${shortId(this.job.id)}`;
   }
 
   focus() {
@@ -36,7 +37,7 @@ export class Row {
     const isOver = TERMINAL.has(job.state);
     showState(parts.state, job);
     showBar(parts.bar, job);
-    parts.bar.hidden = isOver || job.state === "queued";
+    parts.bar.hidden = job.state !== "running" || fraction(job) === null;
     setText(parts.doing, isOver && job.state !== "failed" ? "" : doing(job));
     const ms = took(job);
     setText(parts.took, ms === null ? "" : isOver ? duration(ms) : `${Math.floor(Math.max(0, ms) / 1000)} s`);

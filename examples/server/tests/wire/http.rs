@@ -7,9 +7,10 @@ use crate::{
 };
 
 /// Every path that `GET` is answered on, with `{id}` for a job.
-const READ: [&str; 9] = [
+const READ: [&str; 10] = [
     "/healthz",
     "/readyz",
+    "/pipelines",
     "/jobs",
     "/jobs/{id}",
     "/jobs/{id}/short-poll",
