@@ -82,8 +82,7 @@ class JobView {
     if (type === "log") {
       this.#log.add(data.line, data.stream);
       if (data.stream === "stderr") this.#parts.legend.hidden = false;
-    }
-    if (type !== "log" && !SHOWN_ELSEWHERE.has(type)) this.#log.add(`${type} ${JSON.stringify(data)}`, "note");
+    } else if (!SHOWN_ELSEWHERE.has(type)) this.#log.add(`${type} ${JSON.stringify(data)}`, "note");
   }
 
   #takeGap({ requested, resumed_at, job }) {

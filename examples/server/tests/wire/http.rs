@@ -68,7 +68,6 @@ fn an_unknown_path_is_not_found() {
     let server = Server::start("");
     let job = Job::open(&server);
     for path in [
-        "/",
         "/job",
         "/JOBS",
         "//jobs",
