@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use tidings::{JobContext, JobError, Json, Progress, Worker};
+use tidings_process::Launcher;
 use tokio::time::{Instant, sleep};
 
-use crate::{deploy, process::Launcher, seconds};
+use crate::{deploy, seconds};
 
 /// Runs jobs of kind `pipeline`. A submission names one of the pipelines, and can't bring commands of its own.
 #[derive(Debug)]

@@ -2,14 +2,14 @@
 
 use std::{fs, time::Duration};
 
-use tidings_server::process::{Ending, Launcher, Running, Stream};
+use tidings_process::{Ending, Launcher, Running, Stream};
 use tokio::time::timeout;
 
 /// Ends a test that hangs; nothing waits for it.
 const HANGS: Duration = Duration::from_secs(60);
 
 fn launcher() -> Launcher {
-    Launcher::with_program(env!("CARGO_BIN_EXE_tidings-server"))
+    Launcher::with_program(env!("CARGO_BIN_EXE_tidings-supervisor"))
 }
 
 fn sh(launcher: &Launcher, script: &str) -> Running {

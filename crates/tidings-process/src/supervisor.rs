@@ -24,7 +24,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
 /// The first argument by which this program knows that it is to be a supervisor. Not part of the command line that
 /// people use.
-pub(super) const ARGUMENT: &str = "__supervise";
+pub(crate) const ARGUMENT: &str = "__supervise";
 
 /// What a shell answers for a command that it can't start (POSIX, "Exit Status for Commands").
 const NOT_FOUND: u8 = 127;
