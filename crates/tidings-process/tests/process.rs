@@ -1,21 +1,11 @@
-//! Steps as real processes: what they write arrives, and nothing of them stays.
+//! Commands as real processes: what they write arrives, and nothing of them stays.
+
+mod support;
 
 use std::{fs, time::Duration};
 
-use tidings_process::{Ending, Launcher, Running, Stream};
-use tokio::time::timeout;
-
-/// Ends a test that hangs; nothing waits for it.
-const HANGS: Duration = Duration::from_secs(60);
-
-fn launcher() -> Launcher {
-    Launcher::with_program(env!("CARGO_BIN_EXE_tidings-supervisor"))
-}
-
-fn sh(launcher: &Launcher, script: &str) -> Running {
-    let command = ["sh", "-c", script].map(str::to_owned);
-    launcher.start(&command, &std::env::temp_dir(), &[]).expect("the supervisor starts")
-}
+use support::{launcher, sh, soon};
+use tidings_process::{Command, Ending, Running, Stream};
 
 /// Reads to the end, and gives the lines of both outputs and how the command ended.
 async fn finish(mut running: Running) -> (Vec<String>, Vec<String>, Ending) {
@@ -29,13 +19,12 @@ async fn finish(mut running: Running) -> (Vec<String>, Vec<String>, Ending) {
         }
         running.wait().await.expect("its end is told")
     };
-    let ending = timeout(HANGS, all).await.expect("the command ends");
+    let ending = soon(all).await;
     (stdout, stderr, ending)
 }
 
 async fn line(running: &mut Running) -> String {
-    let line = timeout(HANGS, running.next_line()).await.expect("a line comes");
-    line.expect("the output is open").1
+    soon(running.next_line()).await.expect("the output is open").1
 }
 
 fn lives(pid: &str) -> bool {
@@ -64,20 +53,22 @@ async fn a_status_other_than_zero_is_told() {
 
 #[tokio::test]
 async fn a_command_that_does_not_exist_is_a_line_and_a_status() {
-    let command = ["no-such-command-anywhere".to_owned()];
-    let running = launcher().start(&command, &std::env::temp_dir(), &[]).expect("the supervisor");
+    let running = launcher().start(Command::new("no-such-command-anywhere")).expect("the supervisor");
     let (_, stderr, ending) = finish(running).await;
     assert_eq!(ending.to_string(), "exit status 127");
     assert!(stderr[0].starts_with("cannot start no-such-command-anywhere: "), "{stderr:?}");
 }
 
 #[tokio::test]
-async fn standard_input_is_empty_and_the_environment_is_added() {
-    let command = ["sh", "-c", "cat; echo $ADDED"].map(str::to_owned);
-    let added = [("ADDED".to_owned(), "yes".to_owned())];
-    let running = launcher().start(&command, &std::env::temp_dir(), &added).expect("the supervisor");
+async fn standard_input_is_empty_and_environment_and_folder_are_as_asked_for() {
+    let command = Command::new("sh")
+        .with_arguments(["-c", "cat; echo $ADDED ${HOME-gone}; pwd"])
+        .with_variable("ADDED", "yes")
+        .without_variable("HOME")
+        .with_folder("/");
+    let running = launcher().start(command).expect("the supervisor");
     let (stdout, _, _) = finish(running).await;
-    assert_eq!(stdout, ["yes"]);
+    assert_eq!(stdout, ["yes gone", "/"]);
 }
 
 #[tokio::test]
@@ -125,6 +116,28 @@ async fn who_heeds_sigterm_has_time_to_say_goodbye() {
 }
 
 #[tokio::test]
+async fn who_is_suspended_is_woken_to_end() {
+    let mut running = sh(&launcher(), "echo ready; kill -STOP $$");
+    assert_eq!(line(&mut running).await, "ready");
+    running.stop();
+    let (_, _, ending) = finish(running).await;
+    assert_eq!(ending.to_string(), "exit status 143 (signal 15)");
+}
+
+#[tokio::test]
+async fn kill_waits_for_nobody_even_after_stop() {
+    let launcher = launcher().with_grace(Duration::from_secs(3600));
+    let mut running =
+        sh(&launcher, "exec 2>/dev/null; trap 'echo asked' TERM; echo ready; while :; do sleep 0.01; done");
+    assert_eq!(line(&mut running).await, "ready");
+    running.stop();
+    assert_eq!(line(&mut running).await, "asked");
+    running.kill();
+    let (_, _, ending) = finish(running).await;
+    assert_eq!(ending.code(), Some(137));
+}
+
+#[tokio::test]
 async fn what_a_command_leaves_in_the_background_ends_with_it_and_hangs_nothing() {
     let (stdout, _, ending) = finish(sh(&launcher(), "setsid sleep 300 & echo $!; exit 0")).await;
     assert!(ending.is_success());
@@ -154,11 +167,11 @@ async fn dropping_a_command_ends_it() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(HANGS, gone).await.expect("the descendant ends");
+    soon(gone).await;
 }
 
 #[tokio::test]
-async fn a_killed_supervisor_does_not_hang_the_step() {
+async fn a_killed_supervisor_does_not_hang_its_command() {
     let mut running = sh(&launcher(), "echo $PPID; echo $$; exec sleep 300");
     let supervisor = line(&mut running).await;
     let command = line(&mut running).await;
