@@ -9,6 +9,9 @@ pub(crate) struct File {
     pub(crate) bytes: &'static [u8],
 }
 
+const PAGE: &str = "text/html; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const PICTURE: &str = "image/svg+xml";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 /// Of TypeScript's declarations: they have no type of their own.
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -21,6 +24,25 @@ macro_rules! files {
 }
 
 pub(crate) const FILES: &[File] = files! {
+    "index.html": PAGE,
+    "page.css": STYLE,
+    "page/dom.js": SCRIPT,
+    "page/fold.js": SCRIPT,
+    "page/format.js": SCRIPT,
+    "page/home.js": SCRIPT,
+    "page/icon.svg": PICTURE,
+    "page/job.js": SCRIPT,
+    "page/lane.js": SCRIPT,
+    "page/log.js": SCRIPT,
+    "page/main.js": SCRIPT,
+    "page/missing.js": SCRIPT,
+    "page/plain.js": SCRIPT,
+    "page/race.js": SCRIPT,
+    "page/row.js": SCRIPT,
+    "page/server.js": SCRIPT,
+    "page/state.js": SCRIPT,
+    "page/steps.js": SCRIPT,
+    "page/submit.js": SCRIPT,
     "tidings.d.ts": TEXT,
     "tidings.js": SCRIPT,
     "tidings/event-stream.js": SCRIPT,
@@ -76,11 +98,11 @@ mod tests {
     fn each_file_has_the_type_that_its_name_says() {
         for file in FILES {
             let expected = match file.path.rsplit_once('.').expect("an extension").1 {
-                "html" => "text/html; charset=utf-8",
-                "css" => "text/css; charset=utf-8",
+                "html" => PAGE,
+                "css" => STYLE,
                 "js" => SCRIPT,
                 "ts" => TEXT,
-                "svg" => "image/svg+xml",
+                "svg" => PICTURE,
                 other => panic!("say here what type .{other} is"),
             };
             assert_eq!(file.content_type, expected, "{}", file.path);
