@@ -13,6 +13,7 @@ use crate::{Result, tidy};
 mod features;
 mod runner;
 mod tally;
+mod web;
 
 use features::FeatureSet;
 use runner::Runner;
@@ -36,6 +37,8 @@ const AT_ONCE: usize = 3;
 /// Tests that need a broker run against the one that TIDINGS_AMQP_URL names, or else against a private node of the
 /// installed RabbitMQ, which ends with the tests. Tests that need a browser drive Chromium, and keep pictures of what
 /// they saw in target/screenshots. Where RabbitMQ or Chromium is missing, root on Debian or Ubuntu gets it installed.
+///
+/// The JavaScript module is tested in Node 20 or newer, with tools that npm takes from a lock file.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Leave out the tests that need a broker; they count as skipped.
@@ -44,7 +47,7 @@ pub(crate) struct Options {
     /// Leave out the tests that need a browser; they count as skipped.
     #[arg(long)]
     no_browser: bool,
-    /// Never install RabbitMQ or Chromium: the tests that need them fail where they are missing.
+    /// Never install RabbitMQ, Chromium or Node.js: the tests that need them fail where they are missing.
     #[arg(long)]
     no_install: bool,
     /// Run these parts only.
@@ -66,6 +69,8 @@ enum Part {
     Unit,
     /// The documentation has no warning, and its examples work.
     Doc,
+    /// The tests of the JavaScript module, in Node.
+    Web,
     /// The tests that need a broker.
     Broker,
     /// The tests that need a browser.
@@ -93,6 +98,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             Part::Clippy => clippy(runner, &workspace),
             Part::Unit => unit(runner, &workspace),
             Part::Doc => doc(runner, &workspace),
+            Part::Web => web::run(runner, &workspace, options.install()),
             Part::Broker => broker_tests(runner, &workspace, options),
             Part::Browser => browser_tests(runner, &workspace, options),
             Part::Matrix => matrix(runner, &workspace),
