@@ -24,6 +24,9 @@ pub(crate) const NEEDS_A_BROKER: &str = "#[ignore = \"needs a broker: cargo xtas
 /// Marks a test that needs a browser, likewise.
 pub(crate) const NEEDS_A_BROWSER: &str = "#[ignore = \"needs a browser: cargo xtask test\"]";
 
+/// How many tests that wait for others, for brokers to start say, run at once.
+const AT_ONCE: usize = 3;
+
 /// Run everything that has to pass: checks, tests, and the features' combinations.
 ///
 /// Without PART all parts run, in the order below. Each command is shown as it begins, and its output if it fails;
@@ -63,7 +66,7 @@ enum Part {
     Unit,
     /// The documentation has no warning, and its examples work.
     Doc,
-    /// The tests that need a broker, one at a time.
+    /// The tests that need a broker.
     Broker,
     /// The tests that need a browser.
     Browser,
@@ -151,12 +154,13 @@ fn broker_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
         Ok(broker) => broker,
         Err(error) => return runner.fail(&format!("{error}. Or leave these tests out: --no-broker")),
     };
-    for (package, mut command) in marked(workspace, NEEDS_A_BROKER) {
+    // Nodes take memory, and a fault that one test makes must not fail another: in each target one test at a time.
+    let commands = marked(workspace, NEEDS_A_BROKER).map(|(package, mut command)| {
         command.env(broker::URL_VARIABLE, broker.url());
-        // Nodes take memory and time to start, and a fault that one test makes must not fail another.
         command.args(["--", "--ignored", "--test-threads=1"]);
-        runner.test(&package.name, command);
-    }
+        (package.name.clone(), command)
+    });
+    runner.test_at_once(AT_ONCE, commands);
 }
 
 fn browser_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
@@ -173,16 +177,17 @@ fn browser_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) 
     }
 }
 
-/// For each package that has tests with this mark, the command that builds and runs the targets that they are in: in
-/// others there may be tests with another mark.
+/// For each target that has tests with this mark, the command that builds and runs it: in others there may be tests
+/// with another mark.
 fn marked<'a>(workspace: &'a Workspace, mark: &'a str) -> impl Iterator<Item = (&'a Package, Command)> {
-    workspace.packages.iter().filter_map(move |package| {
+    workspace.packages.iter().flat_map(move |package| {
         let files = workspace.rust_files(&package.folder).filter(|(_, text)| text.contains(mark));
         let targets: BTreeSet<&str> = files.filter_map(|(path, _)| test_target(package, path)).collect();
-        let mut command = package_command("test", package, &everything(package));
-        command.arg("--no-fail-fast");
-        command.args(targets.iter().flat_map(|target| ["--test", target]));
-        (!targets.is_empty()).then_some((package, command))
+        targets.into_iter().map(move |target| {
+            let mut command = package_command("test", package, &everything(package));
+            command.args(["--test", target]);
+            (package, command)
+        })
     })
 }
 

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::{HeaderMap, Response, header};
 use serde::Deserialize;
 
-use crate::{client::Body, error::Error};
+use crate::{error::Error, http_client::Body};
 
 /// A problem's text is for people; nobody needs more of it than this.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
+
+const PROBLEM: &str = "application/problem+json";
 
 /// How long `Retry-After` asks to wait: seconds, or until a date (RFC 9110, 10.2.3). What is neither is ignored.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -30,13 +33,20 @@ pub(crate) fn is_content_type(headers: &HeaderMap, expected: &str) -> bool {
 /// The error that an answer with an unexpected status is, with the name of the problem that its body tells.
 pub(crate) async fn refused(response: Response<Body>) -> Error {
     let (head, body) = response.into_parts();
-    let problem = if is_content_type(&head.headers, "application/problem+json") {
+    let body = if is_content_type(&head.headers, PROBLEM) {
         // Where the body can't be had, the status is all there is to tell.
-        body.collect(MAX_PROBLEM_BYTES).await.ok().and_then(|body| problem(&body))
+        body.collect(MAX_PROBLEM_BYTES).await.unwrap_or_default()
     } else {
-        None
+        Bytes::new()
     };
-    Error::refused(head.status, problem, retry_after(&head.headers))
+    refused_whole(&Response::from_parts(head, body))
+}
+
+/// The same of an answer that has been read already.
+pub(crate) fn refused_whole(response: &Response<Bytes>) -> Error {
+    let is_problem = is_content_type(response.headers(), PROBLEM);
+    let problem = if is_problem { problem(response.body()) } else { None };
+    Error::refused(response.status(), problem, retry_after(response.headers()))
 }
 
 fn problem(body: &[u8]) -> Option<String> {

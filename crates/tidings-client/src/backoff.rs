@@ -9,6 +9,7 @@ use crate::{config::Config, error::Error};
 /// Counts failures in a row and says how long to wait after each.
 #[derive(Debug)]
 pub(crate) struct Backoff {
+    jitter: Jitter,
     first: Duration,
     longest: Duration,
     give_up_after: Option<Duration>,
@@ -16,15 +17,36 @@ pub(crate) struct Backoff {
     failing_since: Option<Instant>,
 }
 
+/// How random a pause is.
+#[derive(Clone, Copy, Debug)]
+enum Jitter {
+    /// From its half to itself.
+    Half,
+    /// From nothing to itself.
+    Full,
+}
+
 impl Backoff {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
+            jitter: Jitter::Half,
             first: config.first_pause,
             longest: config.longest_pause,
             give_up_after: config.give_up_after,
             failures: 0,
             failing_since: None,
         }
+    }
+
+    /// The same with full jitter: a pause is anything from nothing to what it would be at most, so that the first of
+    /// many clients is back at once.
+    pub(crate) fn with_full_jitter(self) -> Self {
+        Self { jitter: Jitter::Full, ..self }
+    }
+
+    /// The same, giving up after so long, whatever is configured.
+    pub(crate) fn giving_up_after(self, limit: Duration) -> Self {
+        Self { give_up_after: Some(limit), ..self }
     }
 
     /// Something went well: the next failure is a first one.
@@ -55,11 +77,16 @@ impl Backoff {
     }
 
     /// A random time between `first · 2ⁿ` and twice that, where n failures came before; once the longest pause is
-    /// reached, between its half and itself. So clients that failed together don't come back together.
+    /// reached, between its half and itself. With full jitter between nothing and the same. So clients that failed
+    /// together don't come back together.
     pub(crate) fn pause(&mut self) -> Duration {
         let growth = 1_u32.checked_shl(self.failures + 1).unwrap_or(u32::MAX);
         self.failures = (self.failures + 1).min(u32::BITS);
-        self.first.saturating_mul(growth).min(self.longest).mul_f64(0.5 + fastrand::f64() / 2.0)
+        let part = match self.jitter {
+            Jitter::Half => 0.5 + fastrand::f64() / 2.0,
+            Jitter::Full => fastrand::f64(),
+        };
+        self.first.saturating_mul(growth).min(self.longest).mul_f64(part)
     }
 }
 
@@ -94,6 +121,21 @@ mod tests {
         seen.sort_unstable();
         seen.dedup();
         assert!(seen.len() > 600, "hardly two are the same");
+    }
+
+    #[test]
+    fn full_jitter_goes_from_nothing_to_the_longest_pause() {
+        let pauses = (0..300).map(|_| {
+            let mut backoff = Backoff::new(&Config::default()).with_full_jitter();
+            (0..6).map(|_| backoff.pause()).collect::<Vec<_>>()
+        });
+        let pauses: Vec<_> = pauses.collect();
+        for (nth, most) in [2, 4, 8, 16, 30, 30].into_iter().enumerate() {
+            let most = SECOND * most;
+            assert!(pauses.iter().all(|pauses| pauses[nth] <= most));
+            assert!(pauses.iter().any(|pauses| pauses[nth] < most / 10));
+            assert!(pauses.iter().any(|pauses| pauses[nth] > most / 10 * 9));
+        }
     }
 
     #[test]

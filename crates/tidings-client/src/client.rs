@@ -1,198 +1,218 @@
-//! The HTTP client that the followers share.
+//! A client of a Tidings server.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, Response, Uri, header};
-use http_body::Body as _;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::Client,
-    rt::{TokioExecutor, TokioTimer},
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::timeout,
-};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::Full;
+use tidings_core::{JobId, Json};
+use tokio::time::sleep;
 
 use crate::{
-    config::{Config, Protocol},
-    dial::Dialer,
+    answer::refused_whole,
+    backoff::Backoff,
     error::{Error, ErrorKind},
-    traffic::{Counters, Traffic},
+    follow::Follow,
+    http_client::HttpClient,
+    job::{Job, ListFilter, Listing, Mounted, Opened},
+    reporter::Reporter,
+    submission::Submission,
     url,
 };
 
-/// As many redirects as browsers follow (Fetch Standard, "HTTP-redirect fetch").
-const MAX_REDIRECTS: usize = 20;
-
-/// An HTTP client with timeouts, a limit on what it reads into memory, and a count of what it sends and receives.
+/// A client of one Tidings server: submits jobs, shows them, cancels them, follows and reports them.
 ///
-/// Clones share connections and counters. Where the traffic of several followers is to be told apart, give each a
-/// client of its own. No TLS: URLs are `http`.
+/// Clones share connections. A request that failed and [may succeed later](Error::is_temporary) is tried again, after
+/// random pauses that grow to 30 s or as long as the server asks for, until
+/// [`Config::retry_for`](crate::Config::retry_for) is over. All of them are safe to try again: the server does once what
+/// it is asked twice.
+///
+/// # Cancellation
+///
+/// Dropping the future of a request drops the request. Whether the server did what it was asked is then unknown.
 #[derive(Clone)]
-pub struct HttpClient {
-    inner: Client<Dialer, Full<Bytes>>,
-    counters: Arc<Counters>,
-    config: Arc<Config>,
+pub struct Client {
+    http: HttpClient,
+    base: Arc<Uri>,
 }
 
-impl HttpClient {
-    /// A client that connects over TCP, to the first of a host's addresses that answers.
-    #[must_use]
-    pub fn new(config: Config) -> Self {
-        let counters = Arc::default();
-        let dialer = Dialer::tcp(config.connect_timeout, Arc::clone(&counters));
-        Self::with_dialer(config, dialer, counters)
-    }
-
-    /// A client that sends its requests over connections that `dial` makes, given a URL of the server: a Unix socket, a
-    /// proxy, a pipe in a test. It has the configured time to connect.
-    #[must_use]
-    pub fn with_dial<F, Fut, S>(config: Config, dial: F) -> Self
-    where
-        F: Fn(Uri) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = io::Result<S>> + Send + 'static,
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let counters = Arc::default();
-        let dialer = Dialer::new(dial, config.connect_timeout, Arc::clone(&counters));
-        Self::with_dialer(config, dialer, counters)
-    }
-
-    fn with_dialer(config: Config, dialer: Dialer, counters: Arc<Counters>) -> Self {
-        let inner = Client::builder(TokioExecutor::new())
-            .http2_only(config.protocol == Protocol::Http2)
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .build(dialer);
-        Self { inner, counters, config: Arc::new(config) }
-    }
-
-    /// What this client and its clones have sent and received so far.
-    #[must_use]
-    pub fn traffic(&self) -> Traffic {
-        self.counters.read()
-    }
-
-    /// How it was configured.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// Sends a request and reads the whole answer, whatever its status. Redirects are not followed.
+impl Client {
+    /// A client of the server at `base`: its root, as `http://127.0.0.1:7330`, or the prefix that a host has mounted it
+    /// under.
     ///
     /// # Errors
     ///
-    /// Where there is no connection, no answer in time, or one that is larger than configured; where the URL is none
-    /// that can be asked. A status is no error here.
+    /// [`ErrorKind::InvalidInput`] where that is not the URL of an http server.
+    pub fn new(base: Uri) -> Result<Self, Error> {
+        Self::with_http(base, HttpClient::default())
+    }
+
+    /// The same, over an HTTP client that was configured before, or whose connections are made in another way.
     ///
-    /// # Cancellation
+    /// # Errors
     ///
-    /// Dropping the future closes the connection. Whether the server took the request is then unknown.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Error> {
-        let response = self.head(request, Duration::ZERO).await?;
-        let (head, body) = response.into_parts();
-        Ok(Response::from_parts(head, body.collect(self.config.max_answer_bytes).await?))
+    /// As [`new`](Self::new).
+    pub fn with_http(base: Uri, http: HttpClient) -> Result<Self, Error> {
+        url::check(&base)?;
+        Ok(Self { http, base: Arc::new(base) })
     }
 
-    /// Asks for `uri`, following redirects, and gives the body to be read piece by piece. The head has the configured
-    /// time and `hold` to arrive.
-    pub(crate) async fn get(&self, uri: &Uri, headers: &HeaderMap, hold: Duration) -> Result<Response<Body>, Error> {
-        let mut target = uri.clone();
-        for _ in 0..=MAX_REDIRECTS {
-            let mut request = Request::new(Full::default());
-            *request.method_mut() = Method::GET;
-            *request.uri_mut() = target.clone();
-            *request.headers_mut() = headers.clone();
-            let response = self.head(request, hold).await?;
-            match redirect(&response) {
-                Some(location) => target = url::resolve(&target, location)?,
-                None => return Ok(response),
-            }
+    /// The HTTP client that it asks through: its configuration, and what went over the wire.
+    #[must_use]
+    pub fn http(&self) -> &HttpClient {
+        &self.http
+    }
+
+    /// Where the server is.
+    #[must_use]
+    pub fn base(&self) -> &Uri {
+        &self.base
+    }
+
+    /// Submits a job, once: however often the request has to be sent, its idempotency key is the same.
+    ///
+    /// # Errors
+    ///
+    /// What the server refuses, such as `unknown-kind` or `invalid-input`, and what did not succeed in time.
+    pub async fn submit(&self, submission: &Submission) -> Result<Job, Error> {
+        let answer = self.send_submission(submission, None).await?;
+        Job::parse(&json(&answer)?)
+    }
+
+    /// Opens a job that runs elsewhere, and that its [`Reporter`] tells the server about. It fails as lost once its
+    /// reporter has been silent for the length of the lease: 5 s to 86,400 s, in whole seconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`submit`](Self::submit).
+    pub async fn open(&self, submission: &Submission, lease: Duration) -> Result<(Job, Reporter), Error> {
+        let answer = self.send_submission(submission, Some(lease)).await?;
+        let Opened { job, href, token, lease_seconds } = Opened::parse(answer.body())?;
+        let href = url::resolve(&self.base, &href)?;
+        let reporter = Reporter::new(self.clone(), href, &token, Duration::from_secs(lease_seconds))?;
+        Ok((job, reporter))
+    }
+
+    async fn send_submission(
+        &self,
+        submission: &Submission,
+        lease: Option<Duration>,
+    ) -> Result<Response<Bytes>, Error> {
+        let mut request = self.request(Method::POST, "/jobs", submission.body(lease))?;
+        let key = HeaderValue::from_str(submission.key())
+            .map_err(|error| Error::new(ErrorKind::InvalidInput, "the key is no idempotency key").with_source(error))?;
+        request.headers_mut().insert("idempotency-key", key);
+        self.ask(&request, StatusCode::ACCEPTED).await
+    }
+
+    /// Shows a job.
+    ///
+    /// # Errors
+    ///
+    /// `unknown-job`, and what did not succeed in time.
+    pub async fn get(&self, job: JobId) -> Result<Job, Error> {
+        let request = self.request(Method::GET, &format!("/jobs/{job}"), Bytes::new())?;
+        Job::parse(&json(&self.ask(&request, StatusCode::OK).await?)?)
+    }
+
+    /// Lists jobs, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// What did not succeed in time.
+    pub async fn list(&self, filter: &ListFilter) -> Result<Listing, Error> {
+        let parameters = filter.parameters();
+        let parameters: Vec<_> = parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut request = self.request(Method::GET, "/jobs", Bytes::new())?;
+        *request.uri_mut() = url::with_query(request.uri(), &parameters)?;
+        Listing::parse(self.ask(&request, StatusCode::OK).await?.body())
+    }
+
+    /// Asks for a job to be cancelled, and shows it: `cancelled` where it waited; otherwise it is over when its worker
+    /// has stopped, or has ended in another way before. To ask again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// `already-finished` where it has succeeded or failed, `unknown-job`, and what did not succeed in time.
+    pub async fn cancel(&self, job: JobId, reason: Option<&str>) -> Result<Job, Error> {
+        let body = reason.map_or_else(Bytes::new, |reason| format!(r#"{{"reason":{}}}"#, Json::from(reason)).into());
+        let request = self.request(Method::POST, &format!("/jobs/{job}/cancel"), body)?;
+        Job::parse(&json(&self.ask(&request, StatusCode::ACCEPTED).await?)?)
+    }
+
+    /// Has the server forget a job that is over.
+    ///
+    /// # Errors
+    ///
+    /// `still-running`, `unknown-job`, and what did not succeed in time. Where an answer was lost on the way, the job
+    /// may be unknown because it was just deleted.
+    pub async fn delete(&self, job: JobId) -> Result<(), Error> {
+        let request = self.request(Method::DELETE, &format!("/jobs/{job}"), Bytes::new())?;
+        self.ask(&request, StatusCode::NO_CONTENT).await.map(drop)
+    }
+
+    /// Tells what the server has mounted.
+    ///
+    /// # Errors
+    ///
+    /// What did not succeed in time.
+    pub async fn transports(&self) -> Result<Vec<Mounted>, Error> {
+        let request = self.request(Method::GET, "/transports", Bytes::new())?;
+        Mounted::parse_all(self.ask(&request, StatusCode::OK).await?.body())
+    }
+
+    /// Follows a job, over whichever transport works: see [`Follow`].
+    #[must_use]
+    pub fn follow(&self, job: JobId) -> Follow {
+        Follow::new(self.clone(), job)
+    }
+
+    /// A request for what lies at `path` below the base.
+    pub(crate) fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, Error> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = url::below(&self.base, path)?;
+        let json = HeaderValue::from_static("application/json");
+        if request.method() == Method::POST {
+            request.headers_mut().insert(header::CONTENT_TYPE, json.clone());
         }
-        Err(Error::malformed(format!("more than {MAX_REDIRECTS} redirects")))
+        request.headers_mut().insert(header::ACCEPT, json);
+        Ok(request)
     }
 
-    async fn head(&self, request: Request<Full<Bytes>>, hold: Duration) -> Result<Response<Body>, Error> {
-        url::check(request.uri())?;
-        self.counters.add_request();
-        let limit = self.config.answer_timeout.saturating_add(hold);
-        match timeout(limit, self.inner.request(request)).await {
-            Ok(Ok(response)) => Ok(response.map(|inner| Body { inner, idle_timeout: self.config.idle_timeout })),
-            Ok(Err(error)) if error.is_connect() => {
-                Err(Error::new(ErrorKind::Connect, "no connection to the server").with_source(error))
-            }
-            Ok(Err(error)) => {
-                Err(Error::new(ErrorKind::Disconnected, "the connection broke before the answer").with_source(error))
-            }
-            Err(_) => Err(Error::new(ErrorKind::Timeout, "no answer in time")),
-        }
-    }
-}
-
-impl Default for HttpClient {
-    fn default() -> Self {
-        Self::new(Config::default())
-    }
-}
-
-impl fmt::Debug for HttpClient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpClient").field("config", &self.config).field("traffic", &self.traffic()).finish()
-    }
-}
-
-/// The body of an answer, which is an error once it has been silent for too long.
-#[derive(Debug)]
-pub(crate) struct Body {
-    inner: Incoming,
-    idle_timeout: Duration,
-}
-
-impl Body {
-    /// The next piece, never an empty one; `None` at the end. Cancel-safe.
-    pub(crate) async fn chunk(&mut self) -> Option<Result<Bytes, Error>> {
+    /// Sends a request until there is an answer to it, or another try can't help, or time is up.
+    pub(crate) async fn ask(
+        &self,
+        request: &Request<Full<Bytes>>,
+        expected: StatusCode,
+    ) -> Result<Response<Bytes>, Error> {
+        let config = self.http.config();
+        let mut backoff = Backoff::new(config).with_full_jitter().giving_up_after(config.retry_for);
         loop {
-            let frame = match timeout(self.idle_timeout, self.inner.frame()).await {
-                Ok(frame) => frame?,
-                Err(_) => return Some(Err(Error::new(ErrorKind::Timeout, "the server has been silent for too long"))),
-            };
-            match frame.map(http_body::Frame::into_data) {
-                Ok(Ok(data)) if !data.is_empty() => return Some(Ok(data)),
-                Ok(_) => {}
-                Err(error) => {
-                    let broken = Error::new(ErrorKind::Disconnected, "the connection broke in the middle of an answer");
-                    return Some(Err(broken.with_source(error)));
-                }
+            match self.ask_once(request, expected).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => sleep(backoff.failed(error)?).await,
             }
         }
     }
 
-    /// All of it, if it has no more than `limit` bytes.
-    pub(crate) async fn collect(mut self, limit: usize) -> Result<Bytes, Error> {
-        let too_large = || Error::new(ErrorKind::TooLarge, format!("an answer of more than {limit} bytes"));
-        if self.inner.size_hint().lower() > limit as u64 {
-            return Err(too_large());
-        }
-        let mut whole = BytesMut::new();
-        while let Some(chunk) = self.chunk().await {
-            let chunk = chunk?;
-            if whole.len() + chunk.len() > limit {
-                return Err(too_large());
-            }
-            whole.extend_from_slice(&chunk);
-        }
-        Ok(whole.freeze())
+    /// Sends a request. Every other status than the expected one is an error.
+    pub(crate) async fn ask_once(
+        &self,
+        request: &Request<Full<Bytes>>,
+        expected: StatusCode,
+    ) -> Result<Response<Bytes>, Error> {
+        let answer = self.http.send(request.clone()).await?;
+        if answer.status() == expected { Ok(answer) } else { Err(refused_whole(&answer)) }
     }
 }
 
-/// Where an answer to a `GET` sends its client instead.
-fn redirect(response: &Response<Body>) -> Option<&str> {
-    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-        return None;
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("base", &self.base).field("http", &self.http).finish()
     }
-    response.headers().get(header::LOCATION)?.to_str().ok()
+}
+
+fn json(answer: &Response<Bytes>) -> Result<Json, Error> {
+    Json::parse(answer.body()).map_err(|error| Error::malformed("the answer is no JSON").with_source(error))
 }

@@ -44,6 +44,17 @@ pub struct Config {
     pub longest_pause: Duration,
     /// How many messages a broker may send ahead of the answers to them: 256.
     pub prefetch: u16,
+    /// How long a [`Client`](crate::Client) tries a request again that failed and may succeed yet: 30 s.
+    #[serde(with = "seconds")]
+    pub retry_for: Duration,
+    /// How long a [`Follow`](crate::Follow) waits for the first byte of an event stream, from the request for it, before
+    /// it takes the way to it for one that holds streams back: 5 s. A heartbeat may be late by as much.
+    #[serde(with = "seconds")]
+    pub first_byte_timeout: Duration,
+    /// How long a [`Follow`](crate::Follow) reads over a transport that is not its first choice before it tries a
+    /// better one again: 25 s.
+    #[serde(with = "seconds")]
+    pub climb_interval: Duration,
     /// How long a follower may go on failing without any success in between before it gives up: never, by default.
     #[serde(with = "optional_seconds")]
     pub give_up_after: Option<Duration>,
@@ -76,6 +87,9 @@ impl Default for Config {
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(30),
             prefetch: 256,
+            retry_for: Duration::from_secs(30),
+            first_byte_timeout: Duration::from_secs(5),
+            climb_interval: Duration::from_secs(25),
             give_up_after: None,
         }
     }

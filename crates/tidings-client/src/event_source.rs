@@ -23,9 +23,9 @@ pub use crate::parser::{Message, Parser, TooLarge};
 use crate::{
     answer::{is_content_type, refused},
     backoff::Backoff,
-    client::{Body, HttpClient},
     error::{Error, ErrorKind},
     follower::{Follower, Source},
+    http_client::{Body, HttpClient},
 };
 
 /// Follows the event stream at `url`, from the event after `last_event_id` where one is given.

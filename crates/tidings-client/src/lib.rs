@@ -61,6 +61,12 @@
 //! In a browser, where `EventSource` and `fetch` do. In the process that runs the jobs, where `tidings_core::Feed`
 //! reads the same events without a socket. Over TLS, which it does not speak yet.
 
+mod client;
+mod submission;
+mod job;
+mod follow;
+mod transport;
+mod reporter;
 mod config;
 mod error;
 mod poll;
@@ -79,7 +85,7 @@ mod update;
 
 mod answer;
 mod backoff;
-mod client;
+mod http_client;
 mod dial;
 mod pages;
 mod parser;
@@ -87,16 +93,24 @@ mod traffic;
 mod url;
 
 pub use self::{
-    client::HttpClient,
+    client::Client,
     config::{Config, Protocol},
     error::{Error, ErrorKind},
+    follow::Follow,
     follower::Follower,
+    http_client::HttpClient,
+    job::{Job, ListFilter, Listing, Mounted},
     page::Page,
     poll::poll,
+    reporter::{Reported, Reporter},
+    submission::Submission,
     traffic::Traffic,
+    transport::Transport,
     update::{Gap, Update},
     url::resolve,
 };
 pub use http::Uri;
-pub use tidings_core::{Cursor, Event, EventType, JobId, Json};
+pub use tidings_core::{
+    Cursor, CustomType, Draft, Event, EventType, InvalidName, JobId, Json, Kind, Progress, Snapshot, State, Timestamp,
+};
 pub use tokio_util::sync::CancellationToken;

@@ -4,8 +4,8 @@ use http::Uri;
 use tidings_core::Cursor;
 
 use crate::{
-    client::HttpClient,
     follower::Follower,
+    http_client::HttpClient,
     pages::{Pace, Pages},
 };
 

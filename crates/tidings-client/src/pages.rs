@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep};
 use crate::{
     answer::{refused, retry_after},
     backoff::Backoff,
-    client::HttpClient,
     error::Error,
     follower::Source,
+    http_client::HttpClient,
     page::Page,
     update::{Run, Update},
     url::with_query,

@@ -4,10 +4,10 @@ use http::Uri;
 use tidings_core::Cursor;
 
 use crate::{
-    client::HttpClient,
     error::Error,
     event_source::{EventSource, Message},
     follower::{Follower, Source},
+    http_client::HttpClient,
     update::{Gap, Run, Update, parse_event},
 };
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tidings_core::{Cursor, Event, Json};
 
-use crate::error::Error;
+use crate::{error::Error, job::Job, transport::Transport};
 
 /// Something that a client learns about a job.
 #[derive(Clone, Debug)]
@@ -14,6 +14,10 @@ pub enum Update {
     Event(Event),
     /// Events after the last one seen are no longer kept.
     Gap(Gap),
+    /// The job as it is when [`Follow`](crate::Follow) begins. No other follower tells it.
+    Job(Box<Job>),
+    /// What [`Follow`](crate::Follow) reads over from here on. No other follower tells it.
+    Transport(Transport),
 }
 
 /// Events that were dropped before this client could see them.
@@ -59,6 +63,7 @@ impl Run {
             Update::Event(event) if event.seq() < next => return Ok(None),
             Update::Event(_) => self.last = next,
             Update::Gap(gap) => self.last = self.last.max(gap.resumed_at.saturating_sub(1)),
+            Update::Job(_) | Update::Transport(_) => {}
         }
         Ok(Some(update))
     }

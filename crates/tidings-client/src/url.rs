@@ -37,6 +37,15 @@ pub fn resolve(base: &Uri, link: &str) -> Result<Uri, Error> {
     Ok(uri)
 }
 
+/// What lies at `path` below `base`, which is a server's root or a prefix that it is mounted under.
+pub(crate) fn below(base: &Uri, path: &str) -> Result<Uri, Error> {
+    let mut parts = base.clone().into_parts();
+    let target = format!("{}{path}", base.path().trim_end_matches('/'));
+    let invalid = || Error::new(ErrorKind::InvalidInput, format!("{base} has no {path}"));
+    parts.path_and_query = Some(target.try_into().map_err(|error| invalid().with_source(error))?);
+    Uri::from_parts(parts).map_err(|error| invalid().with_source(error))
+}
+
 /// Refuses what can't be asked: a URL without a host, or of another scheme than `http`.
 pub(crate) fn check(uri: &Uri) -> Result<(), Error> {
     if uri.scheme() == Some(&Scheme::HTTP) && uri.host().is_some_and(|host| !host.is_empty()) {
@@ -92,6 +101,17 @@ mod tests {
         }
         for bad in ["", "b", "?b", "//other/b", "https://other/", "/a b", "ftp://x/", "other:80"] {
             assert!(resolve(&base, bad).is_err(), "{bad:?} {:?}", resolve(&base, bad));
+        }
+    }
+
+    #[test]
+    fn a_base_may_be_a_prefix() {
+        for (base, expected) in [
+            ("http://host:1", "http://host:1/jobs"),
+            ("http://host:1/", "http://host:1/jobs"),
+            ("http://host:1/a/b/?c", "http://host:1/a/b/jobs"),
+        ] {
+            assert_eq!(below(&uri(base), "/jobs").expect("a URL"), expected);
         }
     }
 

@@ -111,7 +111,7 @@ pub use self::{
     problem::{Problem, ProblemKind},
     pulse::Pulse,
     shutdown::Shutdown,
-    snapshot::{InvalidHistory, Snapshot, State},
+    snapshot::{InvalidHistory, InvalidSnapshot, Snapshot, State},
     submission::{Runs, Submission},
     tail::{Tail, Wake},
     target::{Params, Target, parse_cursor},

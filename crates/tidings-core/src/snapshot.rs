@@ -148,6 +148,61 @@ impl Snapshot {
         })
     }
 
+    /// Reads a job's JSON, as servers show it. What a list leaves out, its `input` and `result`, is null and none; why
+    /// it was asked to be cancelled is shown nowhere.
+    ///
+    /// # Errors
+    ///
+    /// Where the text is no such JSON.
+    pub fn parse(json: &Json) -> Result<Self, InvalidSnapshot> {
+        #[derive(Deserialize)]
+        struct Wire<'a> {
+            id: &'a str,
+            kind: &'a str,
+            state: &'a str,
+            seq: u64,
+            cursor: &'a str,
+            attempt: u32,
+            #[serde(borrow)]
+            input: Option<&'a RawValue>,
+            #[serde(borrow)]
+            progress: Option<&'a RawValue>,
+            #[serde(borrow)]
+            result: Option<&'a RawValue>,
+            #[serde(borrow)]
+            error: Option<&'a RawValue>,
+            cancel_requested: bool,
+            created_at: &'a str,
+            started_at: Option<&'a str>,
+            updated_at: &'a str,
+            finished_at: Option<&'a str>,
+        }
+        let wire: Wire<'_> = serde_json::from_str(json.as_str()).map_err(|e| InvalidSnapshot(e.to_string()))?;
+        let invalid = |member: &str| InvalidSnapshot(format!("invalid {member}"));
+        let cursor: Cursor = wire.cursor.parse().map_err(|_| invalid("cursor"))?;
+        let time = |text: &str, member| text.parse::<Timestamp>().map_err(|_| invalid(member));
+        let part = |raw: Option<&RawValue>| raw.map(|raw| json.part(raw));
+        Ok(Self {
+            id: wire.id.parse().map_err(|_| invalid("id"))?,
+            kind: wire.kind.parse().map_err(|_| invalid("kind"))?,
+            state: wire.state.parse().map_err(|_| invalid("state"))?,
+            seq: wire.seq,
+            tag: cursor.tag().filter(|_| cursor.number() == wire.seq).ok_or_else(|| invalid("cursor"))?,
+            attempt: wire.attempt,
+            input: part(wire.input).unwrap_or_else(Json::null),
+            progress: part(wire.progress),
+            result: part(wire.result),
+            error: part(wire.error),
+            cancel_requested: wire.cancel_requested,
+            cancel_reason: None,
+            created_at: time(wire.created_at, "created_at")?,
+            started_at: wire.started_at.map(|text| time(text, "started_at")).transpose()?,
+            updated_at: time(wire.updated_at, "updated_at")?,
+            finished_at: wire.finished_at.map(|text| time(text, "finished_at")).transpose()?,
+            rendered: OnceLock::new(),
+        })
+    }
+
     /// Folds the next event in.
     ///
     /// # Errors
@@ -275,6 +330,11 @@ pub struct InvalidHistory {
     seq: u64,
 }
 
+/// The text is no job's JSON, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("not a job: {0}")]
+pub struct InvalidSnapshot(String);
+
 struct OrNull<'a, T>(Option<&'a T>);
 
 impl<T: fmt::Display> fmt::Display for OrNull<'_, T> {
@@ -337,6 +397,31 @@ mod tests {
         );
         let listed = snapshot.render(Detail::Listed, "{}");
         assert!(!listed.contains("input") && !listed.contains("result"), "{listed}");
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read() {
+        let drafts = [queued(), Draft::started(1), Draft::progress(&Progress::percent(40.0)), Draft::cancelling(None)];
+        let ends = [Draft::succeeded(&Json::from("x")), Draft::failed("a", "b"), Draft::cancelled(None)];
+        for drafts in [drafts.to_vec(), drafts[..1].to_vec()].into_iter().chain(ends.map(|end| vec![queued(), end])) {
+            let snapshot = fold(&drafts).expect("a history");
+            for detail in [Detail::Full, Detail::Listed] {
+                let text = snapshot.render(detail, "{}");
+                let read = Snapshot::parse(&Json::parse(text.as_bytes()).expect("JSON")).expect("a snapshot");
+                assert_eq!(read.render(detail, "{}"), text);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_snapshot_is_refused() {
+        let text = fold(&[queued(), Draft::started(1)]).expect("a history").render(Detail::Full, "{}");
+        for (from, to) in
+            [("\"seq\":2", "\"seq\":3"), ("running", "walking"), ("2-", "2"), ("\"attempt\"", "\"try\""), ("Z", "")]
+        {
+            let json = Json::parse(text.replacen(from, to, 1).as_bytes()).expect("JSON");
+            assert!(Snapshot::parse(&json).is_err(), "{from} {to}");
+        }
     }
 
     #[test]

@@ -88,6 +88,8 @@ mod scenario;
 mod scenarios;
 #[cfg(feature = "broker")]
 pub mod broker;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 
 pub use self::{
     adapter::{Adapter, Capabilities, Capability, Connection, End, Followed, Refused, Seen},

@@ -52,6 +52,7 @@ export class Gap {
 export async function openStream(reading, signal) {
   const exchange = new Exchange(reading.sender("sse"), signal);
   const parser = new EventStreamParser();
+  const begun = Date.now();
   let first;
   try {
     const url = reading.url("/sse", { after: reading.cursor });
@@ -60,7 +61,7 @@ export async function openStream(reading, signal) {
     if (status === 204) return finished(exchange);
     if (status !== 200) throw await exchange.refusal();
     if (!headers.get("content-type")?.startsWith("text/event-stream")) throw new Lost("the answer is no event stream");
-    first = await exchange.read(PATIENCE);
+    first = await exchange.read(Math.max(0, begun + PATIENCE - Date.now()));
   } catch (error) {
     exchange.close();
     throw error;
