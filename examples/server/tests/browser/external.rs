@@ -27,14 +27,19 @@ impl<'a> External<'a> {
         self.send("application/json", &event.to_string());
     }
 
-    /// Reports a line of its log for each number: the words `line` and the number.
-    pub(crate) fn log(&self, numbers: impl IntoIterator<Item = usize>) {
-        let line = |number| {
-            let data = json!({ "stream": "stdout", "line": format!("line {number}") });
+    /// Reports a line of its log for each number: the word `line` and the number.
+    pub(crate) fn count(&self, numbers: impl IntoIterator<Item = usize>) {
+        self.log(numbers.into_iter().map(|number| format!("line {number}")));
+    }
+
+    /// Reports lines of its log.
+    pub(crate) fn log<S: AsRef<str>>(&self, lines: impl IntoIterator<Item = S>) {
+        let event = |line: S| {
+            let data = json!({ "stream": "stdout", "line": line.as_ref() });
             json!({ "type": "log", "data": data }).to_string() + "\n"
         };
-        let lines: String = numbers.into_iter().map(line).collect();
-        self.send("application/x-ndjson", &lines);
+        let events: String = lines.into_iter().map(event).collect();
+        self.send("application/x-ndjson", &events);
     }
 
     pub(crate) fn succeed(&self) {

@@ -44,7 +44,7 @@ async fn any_place_of_a_long_log_shows_the_right_lines_in_few_nodes() {
     let job = External::open(&server);
     let browser = Session::start().await;
     browser.open(&server.page(&format!("#/jobs/{}", job.id))).await;
-    job.log(1..=LINES);
+    job.count(1..=LINES);
     browser.wait_for("document.querySelector('.lines')?.textContent === '100,000 lines'").await;
     browser.wait_for("document.querySelector('.line:last-child .text').textContent === 'line 100000'").await;
     assert_few_nodes(&browser).await;
@@ -75,7 +75,7 @@ async fn the_log_stays_at_its_end_unless_one_scrolls_up() {
     let last = "[...document.querySelectorAll('.line')].at(-1)?.textContent";
     let mut count = 0;
     let mut more = |lines| {
-        job.log(count + 1..=count + lines);
+        job.count(count + 1..=count + lines);
         count += lines;
         count
     };

@@ -40,7 +40,7 @@ async fn everything_has_a_role_and_a_name() {
     let server = Server::start("");
     let job = External::open(&server);
     job.report("progress", json!({ "done": 1, "total": 4, "unit": "files", "message": null }));
-    job.log(1..=100);
+    job.count(1..=100);
     let browser = Session::start().await;
 
     browser.open(&server.page("/")).await;

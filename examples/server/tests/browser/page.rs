@@ -98,7 +98,7 @@ async fn a_page_shows_each_line_when_it_comes() {
     let browser = Session::start().await;
     browser.open(&server.page(&format!("#/jobs/{}", job.id))).await;
     for count in 1..=5 {
-        job.log([count]);
+        job.count([count]);
         let all: Vec<_> = (1..=count).map(|number| format!("line {number}")).collect();
         let shown = browser.wait_for(&format!("{LINES}.length === {count} && {LINES}")).await;
         assert_eq!(shown, json!(all));
@@ -143,7 +143,7 @@ async fn the_race_shows_all_transports() {
                  [...lane.querySelectorAll('dd')].map((number) => number.textContent)]))";
     browser.wait_for(&format!("Object.values({lanes}).filter(([events]) => events === '2').length === 3")).await;
     for count in 1..=10 {
-        job.log([count]);
+        job.count([count]);
     }
     job.succeed();
     browser.wait_for(&format!("Object.values({lanes}).filter(([events]) => events === '13').length === 3")).await;
