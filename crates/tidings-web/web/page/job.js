@@ -127,7 +127,8 @@ class JobView {
     setText(parts.lines, counted(this.#log.length, "line"));
     showBar(parts.bar, job);
     parts.bar.setAttribute("aria-valuetext", doing(job));
-    showText(parts.doing, job.state === "failed" ? "" : doing(job));
+    // The steps say it better, and what a job said last is no news once it has ended well.
+    showText(parts.doing, !parts.steps.hidden || job.state === "succeeded" || job.state === "failed" ? "" : doing(job));
     parts.cancel.hidden = isOver;
     parts.cancel.disabled = job.cancel_requested;
     this.#steps.draw();
