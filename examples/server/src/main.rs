@@ -10,11 +10,11 @@ use std::{
 
 use clap::Parser;
 use tidings::{Host, HostNames, Kind, MemoryLog};
+use tidings_process::Launcher;
 use tidings_server::{
     config::{Arguments, Config},
     connections,
     pipeline::Pipelines,
-    process::{self, Launcher},
     service::Front,
 };
 use tokio::{
@@ -29,7 +29,7 @@ use tracing_subscriber::EnvFilter;
 const DEFAULT_FILTER: &str = "info,lapin=off";
 
 fn main() -> ExitCode {
-    if let Some(code) = process::supervise_if_asked() {
+    if let Some(code) = tidings_process::supervise_if_asked() {
         return code;
     }
     let arguments = Arguments::parse();

@@ -5,7 +5,7 @@ use std::{fs, path::Path, thread};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_client::CancellationToken;
-use tidings_server::process::Launcher;
+use tidings_process::Launcher;
 use tokio::{runtime::Builder, sync::oneshot};
 
 /// A running chromedriver, and with it every browser that it starts. They are ended, and waited for, when it is dropped.
