@@ -5,7 +5,7 @@ use std::{fs, path::Path, thread};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings_client::CancellationToken;
-use tidings_process::Launcher;
+use tidings_process::{Command, Launcher};
 use tokio::{runtime::Builder, sync::oneshot};
 
 /// A running chromedriver, and with it every browser that it starts. They are ended, and waited for, when it is dropped.
@@ -83,11 +83,11 @@ impl Drop for Driver {
 async fn keep(folder: &TempDir, said: oneshot::Sender<u16>, asked: CancellationToken) {
     // Chromium makes a process group of its own; the supervisor finds it all the same, also when this process is killed.
     let launcher = Launcher::with_program(env!("CARGO_BIN_EXE_tidings-server"));
-    let command = ["chromedriver", "--port=0"].map(str::to_owned);
-    let folder = folder.path();
-    let environment = ["TMPDIR", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"]
-        .map(|name| (name.to_owned(), folder.display().to_string()));
-    let mut running = launcher.start(&command, folder, &environment).expect("the supervisor starts");
+    let command = ["TMPDIR", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"]
+        .into_iter()
+        .fold(Command::new("chromedriver"), |command, name| command.with_variable(name, folder.path()))
+        .with_arguments(["--port=0"]);
+    let mut running = launcher.start(command).expect("the supervisor starts");
     let mut said = Some(said);
     loop {
         let line = tokio::select! {

@@ -49,7 +49,8 @@ impl<'a> External<'a> {
     fn send(&self, content_type: &str, body: &str) {
         let (address, id, token, length) = (self.server.address, &self.id, &self.token, body.len());
         let head = format!("POST /jobs/{id}/events HTTP/1.1\r\nhost: {address}\r\nconnection: close");
-        let fields = format!("authorization: Bearer {token}\r\ncontent-type: {content_type}\r\ncontent-length: {length}");
+        let fields =
+            format!("authorization: Bearer {token}\r\ncontent-type: {content_type}\r\ncontent-length: {length}");
         let answer: Answer = self.server.ask(&format!("{head}\r\n{fields}\r\n\r\n{body}"));
         assert_eq!(answer.status, 200, "{answer:?}");
     }

@@ -82,8 +82,13 @@ async fn the_log_stays_at_its_end_unless_one_scrolls_up() {
     for _ in 0..5 {
         let end = more(200);
         browser.wait_for(&format!("{last} === '{end}line {end}'")).await;
-        let bottom = browser.run("const log = document.querySelector('.log-view');
-            return log.scrollHeight - log.clientHeight - log.scrollTop", json!([])).await;
+        let bottom = browser
+            .run(
+                "const log = document.querySelector('.log-view');
+            return log.scrollHeight - log.clientHeight - log.scrollTop",
+                json!([]),
+            )
+            .await;
         assert!(bottom.as_f64().is_some_and(|pixels| pixels < 2.0), "{bottom} pixels from the end");
     }
 

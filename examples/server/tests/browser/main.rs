@@ -13,3 +13,5 @@ mod page;
 mod log;
 mod names;
 mod pictures;
+mod faults;
+mod tabs;

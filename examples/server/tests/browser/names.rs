@@ -23,7 +23,8 @@ async fn assert_named(browser: &Session) {
 
 /// One heading of the first level, a main part, and no two elements of one id.
 async fn assert_sound(browser: &Session) {
-    let counts = browser.run("return ['h1', 'main', 'header'].map((name) => document.querySelectorAll(name).length)", json!([]));
+    let counts =
+        browser.run("return ['h1', 'main', 'header'].map((name) => document.querySelectorAll(name).length)", json!([]));
     assert_eq!(counts.await, json!([1, 1, 1]));
     assert_eq!(browser.role_and_label("main").await.0, "main");
     assert_eq!(browser.role_and_label("header").await.0, "banner");

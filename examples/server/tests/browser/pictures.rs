@@ -69,7 +69,9 @@ async fn every_state_fits_every_window() {
     browser.wait_for("document.querySelectorAll('.lane').length === 4").await;
     job.log(["one", "two", "three"]);
     job.succeed();
-    browser.wait_for("[...document.querySelectorAll('.place')].filter((place) => place.textContent).length === 3").await;
+    browser
+        .wait_for("[...document.querySelectorAll('.place')].filter((place) => place.textContent).length === 3")
+        .await;
     keep(&browser, "a-race").await;
     browser.open(&at("jobs", &job.id)).await;
     browser.wait_for("document.querySelector('.outcome')?.checkVisibility()").await;
@@ -96,7 +98,10 @@ async fn a_deploy_is_seen_running_and_done() {
     let took = "[...document.querySelectorAll('.step .took')].map((took) => took.textContent)";
     let took = browser.run(&format!("return {took}"), json!([])).await;
     let took = took.as_array().expect("times");
-    assert!(took.len() == 4 && took.iter().all(|took| took.as_str().is_some_and(|took| took.ends_with(" s"))), "{took:?}");
+    assert!(
+        took.len() == 4 && took.iter().all(|took| took.as_str().is_some_and(|took| took.ends_with(" s"))),
+        "{took:?}"
+    );
     keep(&browser, "a-deploy-that-is-done").await;
     assert_eq!(browser.console().await, [""; 0]);
 }
