@@ -2,7 +2,11 @@
 
 use serde_json::json;
 
-use crate::{external::External, session::Session, support::Server};
+use crate::{
+    external::External,
+    session::{Session, key},
+    support::Server,
+};
 
 const LINES: usize = 100_000;
 /// As in `page.css`.
@@ -100,7 +104,11 @@ async fn the_log_stays_at_its_end_unless_one_scrolls_up() {
     assert_eq!(browser.run(IN_SIGHT, json!([])).await, before, "what one reads moves");
 
     browser.click(".to-end").await;
+    // The button is gone, and the focus is in the log.
     browser.wait_for(&format!("{last} === '1500line 1500'")).await;
+    browser.press(key::HOME).await;
+    browser.wait_for("document.querySelector('.line .text').textContent === 'line 1'").await;
+    browser.press(key::END).await;
     let end = more(200);
     browser.wait_for(&format!("{last} === '{end}line {end}'")).await;
     assert_eq!(browser.console().await, [""; 0]);

@@ -24,7 +24,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(crate) mod key {
     pub(crate) const TAB: &str = "\u{E004}";
     pub(crate) const ENTER: &str = "\u{E007}";
-    pub(crate) const SPACE: &str = " ";
     pub(crate) const HOME: &str = "\u{E011}";
     pub(crate) const END: &str = "\u{E010}";
 }
