@@ -13,6 +13,7 @@ export class ProblemError extends Error {
     super(`${problem ?? `status ${status}`}: ${detail}`);
     this.status = status;
     this.problem = problem;
+    this.detail = detail;
   }
 }
 
