@@ -1,6 +1,6 @@
 /** `#/`: start a job, and all jobs as they go, newest first. */
 
-import * as tidings from "../tidings.js";
+import { followAll, list } from "../tidings.js";
 import { announce, perFrame, perSecond, showText, template } from "./dom.js";
 import { begun, fold } from "./fold.js";
 import { TERMINAL } from "./format.js";
@@ -49,10 +49,10 @@ class JobList {
     const signal = this.#signal;
     while (!signal.aborted) {
       try {
-        const { jobs, cursor, next } = await tidings.list(BASE, { limit: ROWS }, { signal });
+        const { jobs, cursor, next } = await list(BASE, { limit: ROWS }, { signal });
         showText(this.#error, "");
         this.#replace(jobs, next);
-        for await (const update of tidings.followAll(BASE, { after: cursor, signal })) {
+        for await (const update of followAll(BASE, { after: cursor, signal })) {
           // What is not kept any more would have to be guessed.
           if (update.kind === "gap") break;
           if (update.kind === "event") this.#take(update.event);
@@ -111,7 +111,7 @@ class JobList {
   async #showOlder() {
     this.#older.disabled = true;
     try {
-      const { jobs, next } = await tidings.list(BASE, { limit: ROWS, page: this.#next }, { signal: this.#signal });
+      const { jobs, next } = await list(BASE, { limit: ROWS, page: this.#next }, { signal: this.#signal });
       const older = jobs.filter((job) => !this.#jobs.has(job.id)).map((job) => new Row(job));
       this.#limit += older.length;
       this.#next = next;

@@ -68,7 +68,7 @@ class JobView {
   }
 
   #take(update) {
-    if (update.kind === "transport") setText(this.#parts.transport, update.transport);
+    if (update.kind === "transport") setText(this.#parts.transport, update.transport ?? "none answers");
     if (update.kind === "gap") this.#takeGap(update.gap);
     if (update.kind === "event") this.#takeEvent(update.event);
     this.#draw();
