@@ -91,6 +91,7 @@ export function json(value, indent = "") {
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   const isList = Array.isArray(value);
   const [open, close] = isList ? ["[", "]"] : ["{", "}"];
+  if (Object.keys(value).length === 0) return open + close;
   const members = (deeper) => Object.entries(value).map(
     ([key, inner]) => (isList ? "" : `${JSON.stringify(key)}: `) + json(inner, deeper),
   );

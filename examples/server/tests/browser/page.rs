@@ -1,6 +1,7 @@
 //! The page, from submit to result.
 
 use serde_json::json;
+use tidings_testkit::proxy::{Mode, Proxy};
 
 use crate::{
     external::External,
@@ -156,6 +157,27 @@ async fn the_race_shows_all_transports() {
     let broker = browser.text(".lane.absent").await;
     assert!(broker.contains("No broker is configured"), "{broker}");
     assert_eq!(browser.console().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+#[ignore = "needs a browser: cargo xtask test"]
+async fn a_server_that_is_away_is_said_and_its_return_too() {
+    let server = Server::start("hosts = [\"*\"]");
+    let proxy = Proxy::start(server.address).await.expect("a port");
+    let browser = Session::start().await;
+    browser.open(&format!("http://{}/", proxy.address())).await;
+    let is = |state: &str| format!("document.querySelector('.server').dataset.state === '{state}'");
+    browser.wait_for(&is("there")).await;
+    proxy.set(Mode::Down).await.expect("its port is its own");
+    browser.wait_for(&is("away")).await;
+    let said = browser.text(".server").await;
+    assert!(said.starts_with("No answer from the server since "), "{said}");
+    let job = External::open(&server);
+    proxy.set(Mode::Pass).await.expect("its port is its own");
+    browser.wait_for(&is("there")).await;
+    browser.wait_for("document.querySelector('.row .state')?.textContent === 'running'").await;
+    job.succeed();
+    browser.wait_for("document.querySelector('.row .state')?.textContent === 'succeeded'").await;
 }
 
 #[tokio::test]
