@@ -8,6 +8,7 @@ use clap::Parser;
 mod broker;
 mod browser;
 mod demo;
+mod foreign;
 mod install;
 mod test;
 mod tidy;
