@@ -248,7 +248,6 @@ mod tests {
         for line in [
             &["follow", "no-id"][..],
             &["submit", "Kind"],
-            &["list", "--state", "asleep"],
             &["list", "--limit", "0"],
             &["run", "--lease", "4", "--", "ls"],
             &["run", "--buffer", "1G", "--", "ls"],
@@ -257,6 +256,7 @@ mod tests {
         ] {
             assert_eq!(parse(line).expect_err("it makes no sense"), ErrorKind::ValueValidation, "{line:?}");
         }
+        assert_eq!(parse(&["list", "--state", "asleep"]).expect_err("no state"), ErrorKind::InvalidValue);
     }
 
     #[test]

@@ -77,11 +77,12 @@ impl Show {
         match self {
             Self::Json => {
                 let gap = format!(r#"{{"type":"gap","requested":{requested},"resumed_at":{resumed_at},"job":{job}}}"#);
-                write_line(gap.as_bytes())
+                write_line(gap.as_bytes())?;
             }
-            Self::Lines(_) => Ok(told()),
-            Self::Bars(bars) => Ok(bars.above(told)),
+            Self::Lines(_) => told(),
+            Self::Bars(bars) => bars.above(told),
         }
+        Ok(())
     }
 }
 

@@ -26,6 +26,7 @@ use self::{
 use crate::{
     arguments::{Run, Server},
     exit::Exit,
+    text,
 };
 
 pub(crate) use self::telling::address;
@@ -51,6 +52,7 @@ pub(crate) async fn run(server: Server, options: Run) -> Exit {
         notes: Notes::new(),
         job: OnceCell::new(),
         cancelled: CancellationToken::new(),
+        reason: OnceCell::new(),
     });
     match supervise(&telling, options).await {
         Ok(exit) => exit,
@@ -91,9 +93,11 @@ async fn supervise(telling: &Arc<Telling>, options: Run) -> io::Result<Exit> {
 struct Job<'a> {
     telling: &'a Arc<Telling>,
     running: Running,
-    /// Why it was stopped, if it was: nothing where somebody else has cancelled it, who has told the server why.
-    stopped: Option<Option<&'static str>>,
+    stopped: Option<Stopped>,
 }
+
+/// That a command was stopped and did not end by itself, and why, as far as that is known.
+struct Stopped(Option<String>);
 
 impl Job<'_> {
     /// Passes on what the command writes, until it and all its descendants have ended, and stops it when it is told to.
@@ -108,7 +112,7 @@ impl Job<'_> {
                 asked = signals.next() => match asked {
                     Asked::Cancel(reason) if self.stopped.is_none() => self.cancel(reason),
                     Asked::Cancel(_) | Asked::Kill => {
-                        self.stopped.get_or_insert(Some("killed"));
+                        self.stopped.get_or_insert_with(|| Stopped(Some("killed".to_owned())));
                         self.running.kill();
                     }
                     Asked::Resize => if let Some(master) = self.running.master() {
@@ -116,22 +120,30 @@ impl Job<'_> {
                         let _ = master.resize_like(io::stdout());
                     },
                 },
-                () = self.telling.cancelled.cancelled(), if self.stopped.is_none() => {
-                    self.stopped = Some(None);
-                    self.running.stop();
-                }
+                () = self.telling.cancelled.cancelled(), if self.stopped.is_none() => self.obey(),
             }
         }
     }
 
+    /// Stops the command because the user of this terminal wants that, and tells the server.
     fn cancel(&mut self, reason: &'static str) {
-        self.stopped = Some(Some(reason));
+        self.stopped = Some(Stopped(Some(reason.to_owned())));
         self.running.stop();
+        self.telling.notes.say(&format!("{reason}: stopping the command; once more kills it"));
         let telling = Arc::clone(self.telling);
         if let Some(job) = telling.job.get().copied() {
             // The job's end says it too, should this not arrive.
             tokio::spawn(async move { telling.client.cancel(job, Some(reason)).await });
         }
+    }
+
+    /// Stops the command because somebody has told the server so.
+    fn obey(&mut self) {
+        let reason = self.telling.reason.get().cloned();
+        let why = reason.as_ref().map(|reason| format!(" ({})", text::plain(reason))).unwrap_or_default();
+        self.telling.notes.say(&format!("the job was cancelled{why}: stopping the command"));
+        self.stopped = Some(Stopped(reason));
+        self.running.stop();
     }
 }
 
@@ -148,9 +160,9 @@ fn submission(kind: Kind, words: &[OsString]) -> io::Result<Submission> {
 }
 
 /// What the job ends with.
-fn outcome(ending: Ending, stopped: Option<Option<&'static str>>) -> Draft {
+fn outcome(ending: Ending, stopped: Option<Stopped>) -> Draft {
     match stopped {
-        Some(reason) => Draft::cancelled(reason),
+        Some(Stopped(reason)) => Draft::cancelled(reason.as_deref()),
         None if ending.is_success() => Draft::succeeded(&Json::null()),
         None => Draft::failed("exit-status", &ending.to_string()),
     }

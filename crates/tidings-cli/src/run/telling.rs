@@ -3,7 +3,10 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use http::{Request, header};
-use tidings_client::{CancellationToken, Client, Error, Job, JobId, Reporter, State, Submission};
+use serde::Deserialize;
+use tidings_client::{
+    CancellationToken, Client, Cursor, Error, EventType, Job, JobId, Reporter, State, Submission, Update,
+};
 use tokio::{sync::OnceCell, time::timeout};
 
 use super::{backlog::Backlog, notes::Notes};
@@ -26,6 +29,8 @@ pub(crate) struct Telling {
     pub(crate) job: OnceCell<JobId>,
     /// Somebody has asked for the job to be cancelled.
     pub(crate) cancelled: CancellationToken,
+    /// Why, where they have said so. Set before `cancelled`.
+    pub(crate) reason: OnceCell<String>,
 }
 
 impl Telling {
@@ -55,6 +60,8 @@ impl Telling {
     }
 
     async fn report(&self, mut reporter: Reporter) {
+        // As far as nobody had cancelled it.
+        let mut uncancelled = None;
         loop {
             let batch = match timeout(HEARTBEAT, self.backlog.next_batch()).await {
                 Ok(Some(batch)) => batch,
@@ -62,13 +69,9 @@ impl Telling {
                 Err(_) => Vec::new(),
             };
             match reporter.report(batch).await {
-                Ok(reported) => {
-                    if reported.cancel_requested {
-                        self.cancelled.cancel();
-                    }
-                }
-                Err(error) if error.is_temporary() || reporter.pending() > 0 => {}
-                Err(error) if is_about_one_event(&error) => {}
+                Ok(reported) if !reported.cancel_requested => uncancelled = Some(reported.cursor),
+                Ok(_) => self.cancel(uncancelled).await,
+                Err(error) if error.is_temporary() || is_about_one_event(&error) => {}
                 Err(error) => {
                     if error.problem() == Some("already-finished") {
                         self.look_why_it_is_over().await;
@@ -79,6 +82,35 @@ impl Telling {
             }
             self.backlog.told_but(reporter.pending());
         }
+    }
+
+    /// Has the command stopped, once it is known why, if that can be had soon.
+    async fn cancel(&self, after: Option<Cursor>) {
+        if self.cancelled.is_cancelled() {
+            return;
+        }
+        if let Ok(Some(reason)) = timeout(SOON, self.find_reason(after)).await {
+            // Only this task sets it, and only once.
+            let _ = self.reason.set(reason);
+        }
+        self.cancelled.cancel();
+    }
+
+    /// What those who cancelled the job after this place have given as their reason.
+    async fn find_reason(&self, after: Option<Cursor>) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Cancelling {
+            reason: Option<String>,
+        }
+        let mut follow = self.client.follow(*self.job.get()?).after(after.unwrap_or_default());
+        while let Some(Ok(update)) = follow.next().await {
+            if let Update::Event(event) = update
+                && *event.kind() == EventType::Cancelling
+            {
+                return event.data().to::<Cancelling>().ok()?.reason;
+            }
+        }
+        None
     }
 
     /// A job that was cancelled may be over before its command has been stopped.
