@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use crate::Result;
-use crate::broker::Install;
+use crate::install::Install;
 use crate::workspace::Workspace;
 
 mod api;

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod broker;
+mod browser;
 mod demo;
+mod install;
 mod test;
 mod tidy;
 mod workspace;

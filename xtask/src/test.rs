@@ -1,11 +1,12 @@
 //! `cargo xtask test`: everything that has to pass.
 
+use std::collections::BTreeSet;
 use std::process::{Command, ExitCode};
 
 use clap::{Args, ValueEnum};
 use tidings_testkit::broker;
 
-use crate::broker::Install;
+use crate::install::Install;
 use crate::workspace::{Package, Workspace, cargo};
 use crate::{Result, tidy};
 
@@ -20,6 +21,11 @@ use runner::Runner;
 const HOSTS: &[&str] = &["tidings", "tidings-server"];
 /// Marks a test that needs a broker, so that plain `cargo test` names it and leaves it out.
 pub(crate) const NEEDS_A_BROKER: &str = "#[ignore = \"needs a broker: cargo xtask test\"]";
+/// Marks a test that needs a browser, likewise.
+pub(crate) const NEEDS_A_BROWSER: &str = "#[ignore = \"needs a browser: cargo xtask test\"]";
+
+/// How many tests that wait for others, for brokers to start say, run at once.
+const AT_ONCE: usize = 3;
 
 /// Run everything that has to pass: checks, tests, and the features' combinations.
 ///
@@ -28,14 +34,17 @@ pub(crate) const NEEDS_A_BROKER: &str = "#[ignore = \"needs a broker: cargo xtas
 /// among the failed also the other commands that failed. The exit code is 0 only if nothing failed.
 ///
 /// Tests that need a broker run against the one that TIDINGS_AMQP_URL names, or else against a private node of the
-/// installed RabbitMQ, which ends with the tests. Where RabbitMQ is missing, root on Debian or Ubuntu gets it
-/// installed.
+/// installed RabbitMQ, which ends with the tests. Tests that need a browser drive Chromium, and keep pictures of what
+/// they saw in target/screenshots. Where RabbitMQ or Chromium is missing, root on Debian or Ubuntu gets it installed.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Leave out the tests that need a broker; they count as skipped.
     #[arg(long)]
     no_broker: bool,
-    /// Never install RabbitMQ: the tests that need it fail where it is missing.
+    /// Leave out the tests that need a browser; they count as skipped.
+    #[arg(long)]
+    no_browser: bool,
+    /// Never install RabbitMQ or Chromium: the tests that need them fail where they are missing.
     #[arg(long)]
     no_install: bool,
     /// Run these parts only.
@@ -57,8 +66,10 @@ enum Part {
     Unit,
     /// The documentation has no warning, and its examples work.
     Doc,
-    /// The tests that need a broker, one at a time.
+    /// The tests that need a broker.
     Broker,
+    /// The tests that need a browser.
+    Browser,
     /// The packages with fewer features: the facade and the server in every combination of transports.
     Matrix,
     /// `cargo xtask demo` passes, with AMQP.
@@ -83,6 +94,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             Part::Unit => unit(runner, &workspace),
             Part::Doc => doc(runner, &workspace),
             Part::Broker => broker_tests(runner, &workspace, options),
+            Part::Browser => browser_tests(runner, &workspace, options),
             Part::Matrix => matrix(runner, &workspace),
             Part::Demo => runner.check(demo(options)),
             Part::Spoil => spoil(runner, options),
@@ -138,20 +150,51 @@ fn broker_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
         println!("   left out (--no-broker)");
         return;
     }
-    let install = if options.no_install { Install::Forbidden } else { Install::Allowed };
-    let broker = match crate::broker::obtain(install) {
+    let broker = match crate::broker::obtain(options.install()) {
         Ok(broker) => broker,
         Err(error) => return runner.fail(&format!("{error}. Or leave these tests out: --no-broker")),
     };
-    let needs_one =
-        |package: &&Package| workspace.rust_files(&package.folder).any(|(_, text)| text.contains(NEEDS_A_BROKER));
-    for package in workspace.packages.iter().filter(needs_one) {
-        let mut command = unit_command(package, &everything(package));
+    // Nodes take memory, and a fault that one test makes must not fail another: in each target one test at a time.
+    let commands = marked(workspace, NEEDS_A_BROKER).map(|(package, mut command)| {
         command.env(broker::URL_VARIABLE, broker.url());
-        // Nodes take memory and time to start, and a fault that one test makes must not fail another.
         command.args(["--", "--ignored", "--test-threads=1"]);
+        (package.name.clone(), command)
+    });
+    runner.test_at_once(AT_ONCE, commands);
+}
+
+fn browser_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
+    if options.no_browser {
+        println!("   left out (--no-browser)");
+        return;
+    }
+    if let Err(error) = crate::browser::obtain(options.install()) {
+        return runner.fail(&format!("{error}. Or leave these tests out: --no-browser"));
+    }
+    for (package, mut command) in marked(workspace, NEEDS_A_BROWSER) {
+        command.args(["--", "--ignored"]);
         runner.test(&package.name, command);
     }
+}
+
+/// For each target that has tests with this mark, the command that builds and runs it: in others there may be tests
+/// with another mark.
+fn marked<'a>(workspace: &'a Workspace, mark: &'a str) -> impl Iterator<Item = (&'a Package, Command)> {
+    workspace.packages.iter().flat_map(move |package| {
+        let files = workspace.rust_files(&package.folder).filter(|(_, text)| text.contains(mark));
+        let targets: BTreeSet<&str> = files.filter_map(|(path, _)| test_target(package, path)).collect();
+        targets.into_iter().map(move |target| {
+            let mut command = package_command("test", package, &everything(package));
+            command.args(["--test", target]);
+            (package, command)
+        })
+    })
+}
+
+/// The integration test that a file belongs to: `tests/name.rs` or `tests/name/….rs`.
+fn test_target<'a>(package: &Package, path: &'a str) -> Option<&'a str> {
+    let below = path.strip_prefix(&package.folder)?.strip_prefix("/tests/")?;
+    below.split('/').next()?.split('.').next()
 }
 
 /// Every package with none and each of its features alone; the hosts moreover with each combination, and they are
@@ -186,6 +229,12 @@ fn spoil(runner: &mut Runner, options: &Options) {
         let mut command = demo(options);
         command.args(["--spoil", transport]);
         runner.check_fails(command, &format!("{transport} differs from "));
+    }
+}
+
+impl Options {
+    fn install(&self) -> Install {
+        if self.no_install { Install::Forbidden } else { Install::Allowed }
     }
 }
 

@@ -36,6 +36,18 @@ impl Pipelines {
         Self { pipelines, launcher }
     }
 
+    /// What people may pick from, as JSON: `{"pipelines": [{"name": "deploy", "steps": ["install", …]}, …]}`, in the
+    /// order of their names.
+    #[must_use]
+    pub fn listing(&self) -> String {
+        let named = |(name, pipeline): (&String, &Pipeline)| {
+            let steps: Vec<&str> = pipeline.steps.iter().map(|step| step.name.as_str()).collect();
+            json!({ "name": name, "steps": steps })
+        };
+        let pipelines: Vec<_> = self.pipelines.iter().map(named).collect();
+        json!({ "pipelines": pipelines }).to_string()
+    }
+
     fn pick(&self, input: &Json) -> Result<(String, &Pipeline), String> {
         if !input.is_object() {
             return Err("the input is an object such as {\"pipeline\": \"deploy\"}".to_owned());
