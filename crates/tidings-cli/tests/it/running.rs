@@ -68,7 +68,7 @@ async fn percentages_become_progress() {
     let server = Server::start().await;
     Tidings::sh(&server.url(), "printf 'get 10%%\\rget 100%%\\n'; echo done").end().await;
     let events = server.events(server.job().await).await;
-    let progress = events.iter().filter(|event| event.kind == EventType::Progress).last().expect("progress");
+    let progress = events.iter().rfind(|event| event.kind == EventType::Progress).expect("progress");
     assert_eq!(progress.data, json!({ "done": 100, "total": 100, "unit": "%", "message": null }));
     assert_eq!(lines(&events), ["get 100%", "done"]);
 }
