@@ -9,14 +9,14 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use crate::Result;
-use crate::broker::Install;
+use crate::install::Install;
 use crate::workspace::Workspace;
 
 mod api;
 mod curl;
 mod follow;
 mod interrupts;
-mod program;
+pub(crate) mod program;
 mod progress;
 mod queue;
 mod server;

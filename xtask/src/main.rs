@@ -6,7 +6,11 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod broker;
+mod browser;
 mod demo;
+mod foreign;
+mod install;
+mod node;
 mod test;
 mod tidy;
 mod workspace;

@@ -1,17 +1,19 @@
 //! `cargo xtask test`: everything that has to pass.
 
+use std::collections::BTreeSet;
 use std::process::{Command, ExitCode};
 
 use clap::{Args, ValueEnum};
 use tidings_testkit::broker;
 
-use crate::broker::Install;
+use crate::install::Install;
 use crate::workspace::{Package, Workspace, cargo};
-use crate::{Result, tidy};
+use crate::{Result, foreign, tidy};
 
 mod features;
 mod runner;
 mod tally;
+mod web;
 
 use features::FeatureSet;
 use runner::Runner;
@@ -19,7 +21,17 @@ use runner::Runner;
 /// The packages whose features are the transports: each set of them has to work.
 const HOSTS: &[&str] = &["tidings", "tidings-server"];
 /// Marks a test that needs a broker, so that plain `cargo test` names it and leaves it out.
-pub(crate) const NEEDS_A_BROKER: &str = "#[ignore = \"needs a broker: cargo xtask test\"]";
+const NEEDS_A_BROKER: &str = "#[ignore = \"needs a broker: cargo xtask test\"]";
+/// Marks a test that needs a browser, likewise.
+const NEEDS_A_BROWSER: &str = "#[ignore = \"needs a browser: cargo xtask test\"]";
+
+/// Marks a test of clients that nobody here wrote.
+const NEEDS_CLIENTS: &str = "#[ignore = \"needs clients from elsewhere: cargo xtask test\"]";
+/// All the marks there are.
+pub(crate) const MARKS: [&str; 3] = [NEEDS_A_BROKER, NEEDS_A_BROWSER, NEEDS_CLIENTS];
+
+/// How many tests that wait for others, for brokers to start say, run at once.
+const AT_ONCE: usize = 3;
 
 /// Run everything that has to pass: checks, tests, and the features' combinations.
 ///
@@ -28,14 +40,22 @@ pub(crate) const NEEDS_A_BROKER: &str = "#[ignore = \"needs a broker: cargo xtas
 /// among the failed also the other commands that failed. The exit code is 0 only if nothing failed.
 ///
 /// Tests that need a broker run against the one that TIDINGS_AMQP_URL names, or else against a private node of the
-/// installed RabbitMQ, which ends with the tests. Where RabbitMQ is missing, root on Debian or Ubuntu gets it
-/// installed.
+/// installed RabbitMQ, which ends with the tests. Tests that need a browser drive Chromium, and keep pictures of what
+/// they saw in target/screenshots. Where RabbitMQ or Chromium is missing, root on Debian or Ubuntu gets it installed.
+///
+/// The JavaScript module is tested in Node 20 or newer, with tools that npm takes from a lock file.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Leave out the tests that need a broker; they count as skipped.
     #[arg(long)]
     no_broker: bool,
-    /// Never install RabbitMQ: the tests that need it fail where it is missing.
+    /// Leave out the tests that need a browser; they count as skipped.
+    #[arg(long)]
+    no_browser: bool,
+    /// Leave out the tests of clients that nobody here wrote; they count as skipped.
+    #[arg(long)]
+    no_foreign: bool,
+    /// Never install RabbitMQ, Chromium, Node.js, Python or curl: the tests that need them fail where they are missing.
     #[arg(long)]
     no_install: bool,
     /// Run these parts only.
@@ -57,8 +77,14 @@ enum Part {
     Unit,
     /// The documentation has no warning, and its examples work.
     Doc,
-    /// The tests that need a broker, one at a time.
+    /// The tests of the JavaScript module, in Node.
+    Web,
+    /// The tests that need a broker.
     Broker,
+    /// The tests that need a browser.
+    Browser,
+    /// The tests of clients that nobody here wrote: they need a broker too, Node 20, Python and curl.
+    Foreign,
     /// The packages with fewer features: the facade and the server in every combination of transports.
     Matrix,
     /// `cargo xtask demo` passes, with AMQP.
@@ -82,7 +108,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             Part::Clippy => clippy(runner, &workspace),
             Part::Unit => unit(runner, &workspace),
             Part::Doc => doc(runner, &workspace),
+            Part::Web => web::run(runner, &workspace, options.install()),
             Part::Broker => broker_tests(runner, &workspace, options),
+            Part::Browser => browser_tests(runner, &workspace, options),
+            Part::Foreign => foreign_tests(runner, &workspace, options),
             Part::Matrix => matrix(runner, &workspace),
             Part::Demo => runner.check(demo(options)),
             Part::Spoil => spoil(runner, options),
@@ -138,20 +167,70 @@ fn broker_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
         println!("   left out (--no-broker)");
         return;
     }
-    let install = if options.no_install { Install::Forbidden } else { Install::Allowed };
-    let broker = match crate::broker::obtain(install) {
+    let broker = match crate::broker::obtain(options.install()) {
         Ok(broker) => broker,
         Err(error) => return runner.fail(&format!("{error}. Or leave these tests out: --no-broker")),
     };
-    let needs_one =
-        |package: &&Package| workspace.rust_files(&package.folder).any(|(_, text)| text.contains(NEEDS_A_BROKER));
-    for package in workspace.packages.iter().filter(needs_one) {
-        let mut command = unit_command(package, &everything(package));
+    // Nodes take memory, and a fault that one test makes must not fail another: in each target one test at a time.
+    let commands = marked(workspace, NEEDS_A_BROKER).map(|(package, mut command)| {
         command.env(broker::URL_VARIABLE, broker.url());
-        // Nodes take memory and time to start, and a fault that one test makes must not fail another.
         command.args(["--", "--ignored", "--test-threads=1"]);
+        (package.name.clone(), command)
+    });
+    runner.test_at_once(AT_ONCE, commands);
+}
+
+fn foreign_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
+    if options.no_foreign || options.no_broker {
+        println!("   left out ({})", if options.no_foreign { "--no-foreign" } else { "--no-broker" });
+        return;
+    }
+    let needed = || -> Result<_> {
+        Ok((crate::broker::obtain(options.install())?, foreign::obtain(&workspace.root, options.install())?))
+    };
+    let (broker, folder) = match needed() {
+        Ok(needed) => needed,
+        Err(error) => return runner.fail(&format!("{error}. Or leave these tests out: --no-foreign")),
+    };
+    for (package, mut command) in marked(workspace, NEEDS_CLIENTS) {
+        command.env(broker::URL_VARIABLE, broker.url()).env(foreign::VARIABLE, &folder);
+        command.args(["--", "--ignored"]);
         runner.test(&package.name, command);
     }
+}
+
+fn browser_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
+    if options.no_browser {
+        println!("   left out (--no-browser)");
+        return;
+    }
+    if let Err(error) = crate::browser::obtain(options.install()) {
+        return runner.fail(&format!("{error}. Or leave these tests out: --no-browser"));
+    }
+    for (package, mut command) in marked(workspace, NEEDS_A_BROWSER) {
+        command.args(["--", "--ignored"]);
+        runner.test(&package.name, command);
+    }
+}
+
+/// For each target that has tests with this mark, the command that builds and runs it: in others there may be tests
+/// with another mark.
+fn marked<'a>(workspace: &'a Workspace, mark: &'a str) -> impl Iterator<Item = (&'a Package, Command)> {
+    workspace.packages.iter().flat_map(move |package| {
+        let files = workspace.rust_files(&package.folder).filter(|(_, text)| text.contains(mark));
+        let targets: BTreeSet<&str> = files.filter_map(|(path, _)| test_target(package, path)).collect();
+        targets.into_iter().map(move |target| {
+            let mut command = package_command("test", package, &everything(package));
+            command.args(["--test", target]);
+            (package, command)
+        })
+    })
+}
+
+/// The integration test that a file belongs to: `tests/name.rs` or `tests/name/….rs`.
+fn test_target<'a>(package: &Package, path: &'a str) -> Option<&'a str> {
+    let below = path.strip_prefix(&package.folder)?.strip_prefix("/tests/")?;
+    below.split('/').next()?.split('.').next()
 }
 
 /// Every package with none and each of its features alone; the hosts moreover with each combination, and they are
@@ -186,6 +265,12 @@ fn spoil(runner: &mut Runner, options: &Options) {
         let mut command = demo(options);
         command.args(["--spoil", transport]);
         runner.check_fails(command, &format!("{transport} differs from "));
+    }
+}
+
+impl Options {
+    fn install(&self) -> Install {
+        if self.no_install { Install::Forbidden } else { Install::Allowed }
     }
 }
 

@@ -16,6 +16,8 @@ mod manifests;
 mod sources;
 mod transports;
 
+pub(crate) use transports::OTHER_PARTS;
+
 #[cfg(test)]
 mod sample;
 

@@ -13,8 +13,9 @@
 //! | `long-poll` | `long_poll` | holds a request until something is new |
 //! | `sse` | `sse` | streams to `EventSource` and any other client |
 //! | `amqp` | `amqp` | relays to a broker, and takes submissions from a queue |
+//! | `web` | `web` | no transport: serves the module that follows jobs in a browser |
 //!
-//! The first three are on by default; `full` switches on all. A feature only makes its module exist: the host mounts
+//! All but `amqp` are on by default; `full` switches on all. A feature only makes its module exist: the host mounts
 //! what it wants to. Programs in axum and in plain hyper are in the crate's `examples`.
 
 pub use tidings_core::*;
@@ -27,6 +28,8 @@ pub use tidings_long_poll as long_poll;
 pub use tidings_short_poll as short_poll;
 #[cfg(feature = "sse")]
 pub use tidings_sse as sse;
+#[cfg(feature = "web")]
+pub use tidings_web as web;
 
 /// What the README shows is compiled.
 #[cfg(all(doctest, feature = "short-poll", feature = "long-poll", feature = "sse"))]

@@ -20,16 +20,16 @@ pub(crate) const NAME: &str = "deploy";
 
 pub(crate) fn pipeline() -> Pipeline {
     Pipeline::new([
-        step("install", &["sh", "-c", "cargo --version --verbose && cargo fetch --locked --offline"]),
-        step("build", &["cargo", "build", "--locked", "--offline", "--verbose"]),
-        step("test", &["cargo", "test", "--locked", "--offline"]),
-        step("release", &["cargo", "install", "--locked", "--offline", "--path", ".", "--root", "release"]),
+        step("install", "sh", &["-c", "cargo --version --verbose && cargo fetch --locked --offline"]),
+        step("build", "cargo", &["build", "--locked", "--offline", "--verbose"]),
+        step("test", "cargo", &["test", "--locked", "--offline"]),
+        step("release", "cargo", &["install", "--locked", "--offline", "--path", ".", "--root", "release"]),
     ])
     .with_files(FILES)
 }
 
-fn step(name: &str, command: &[&str]) -> Step {
-    Step::new(name, command)
+fn step(name: &str, program: &str, arguments: &[&str]) -> Step {
+    Step::new(name, program, arguments)
         // Relative to the scratch folder, wherever the server's own surroundings would put it.
         .with_variable("CARGO_TARGET_DIR", "target")
         .with_variable("CARGO_TERM_COLOR", "never")

@@ -7,7 +7,6 @@ pub mod config;
 pub mod connections;
 mod deploy;
 pub mod pipeline;
-pub mod process;
 mod seconds;
 pub mod service;
 pub mod transports;

@@ -10,12 +10,12 @@ use std::{
 
 use clap::Parser;
 use tidings::{Host, HostNames, Kind, MemoryLog};
+use tidings_process::Launcher;
 use tidings_server::{
     config::{Arguments, Config},
     connections,
     pipeline::Pipelines,
-    process::{self, Launcher},
-    service::WithHealth,
+    service::Front,
 };
 use tokio::{
     net::TcpListener,
@@ -29,7 +29,7 @@ use tracing_subscriber::EnvFilter;
 const DEFAULT_FILTER: &str = "info,lapin=off";
 
 fn main() -> ExitCode {
-    if let Some(code) = process::supervise_if_asked() {
+    if let Some(code) = tidings_process::supervise_if_asked() {
         return code;
     }
     let arguments = Arguments::parse();
@@ -57,6 +57,7 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
 
     let pipelines = Pipelines::new(config.pipelines, Launcher::this_program());
+    let listing = pipelines.listing();
     let kind: Kind = "pipeline".parse()?;
     let builder = Host::builder()
         .with_log(Arc::new(MemoryLog::new(config.retention)))
@@ -67,7 +68,7 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let (host, driver) = config.transports.mount(builder).build()?;
 
     let closing = CancellationToken::new();
-    let serving = connections::serve(listener, WithHealth::new(host), config.connections, closing.clone());
+    let serving = connections::serve(listener, Front::new(host, listing), config.connections, closing.clone());
     let mut serving_task = None;
     // Requests are taken once the driver has taken up what the log holds, for it takes every job that waits by then.
     let signalled = async {

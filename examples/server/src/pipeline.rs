@@ -6,9 +6,14 @@ use async_trait::async_trait;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use tidings::{JobContext, JobError, Json, Progress, Worker};
+use tidings_process::{Command, Launcher};
 use tokio::time::{Instant, sleep};
 
-use crate::{deploy, process::Launcher, seconds};
+use crate::{deploy, seconds};
+
+/// What the server is told through its environment and commands have no business with: the broker's URL, which may hold
+/// a password.
+const SECRET_VARIABLE: &str = "TIDINGS_AMQP_URL";
 
 /// Runs jobs of kind `pipeline`. A submission names one of the pipelines, and can't bring commands of its own.
 #[derive(Debug)]
@@ -29,6 +34,18 @@ impl Pipelines {
     #[must_use]
     pub fn new(pipelines: BTreeMap<String, Pipeline>, launcher: Launcher) -> Self {
         Self { pipelines, launcher }
+    }
+
+    /// What people may pick from, as JSON: `{"pipelines": [{"name": "deploy", "steps": ["install", …]}, …]}`, in the
+    /// order of their names.
+    #[must_use]
+    pub fn listing(&self) -> String {
+        let named = |(name, pipeline): (&String, &Pipeline)| {
+            let steps: Vec<&str> = pipeline.steps.iter().map(|step| step.name.as_str()).collect();
+            json!({ "name": name, "steps": steps })
+        };
+        let pipelines: Vec<_> = self.pipelines.iter().map(named).collect();
+        json!({ "pipelines": pipelines }).to_string()
     }
 
     fn pick(&self, input: &Json) -> Result<(String, &Pipeline), String> {
@@ -137,8 +154,8 @@ pub struct Step {
     /// What people know it by; shown in the job's progress.
     name: String,
     /// The program and its arguments. No shell is involved.
-    #[serde(deserialize_with = "not_empty")]
-    command: Vec<String>,
+    #[serde(deserialize_with = "program_and_arguments")]
+    command: (String, Vec<String>),
     /// How long it may take. No limit by default but the job's own.
     #[serde(default, rename = "timeout_seconds", deserialize_with = "seconds::optional")]
     timeout: Option<Duration>,
@@ -148,10 +165,10 @@ pub struct Step {
 }
 
 impl Step {
-    pub(crate) fn new(name: &str, command: &[&str]) -> Self {
+    pub(crate) fn new(name: &str, program: &str, arguments: &[&str]) -> Self {
         Self {
             name: name.to_owned(),
-            command: command.iter().map(|&part| part.to_owned()).collect(),
+            command: (program.to_owned(), arguments.iter().map(|&argument| argument.to_owned()).collect()),
             timeout: None,
             environment: BTreeMap::new(),
         }
@@ -163,13 +180,22 @@ impl Step {
         self
     }
 
+    fn invocation(&self, job: &JobContext, folder: &Path) -> Command {
+        let (program, arguments) = &self.command;
+        self.environment
+            .iter()
+            .fold(Command::new(program), |command, (name, value)| command.with_variable(name, value))
+            .with_arguments(arguments)
+            .with_folder(folder)
+            .with_variable("TIDINGS_JOB", job.id().to_string())
+            .without_variable(SECRET_VARIABLE)
+    }
+
     /// Runs the command until it and all its descendants have ended, whatever ends them.
     async fn run(&self, job: &JobContext, launcher: &Launcher, folder: &Path) -> Result<(), JobError> {
         let name = &self.name;
-        let mut environment: Vec<_> = self.environment.clone().into_iter().collect();
-        environment.push(("TIDINGS_JOB".to_owned(), job.id().to_string()));
         let failed = |error: io::Error| JobError::new("cannot-start", format!("step `{name}`: {error}"));
-        let mut running = launcher.start(&self.command, folder, &environment).map_err(failed)?;
+        let mut running = launcher.start(self.invocation(job, folder)).map_err(failed)?;
 
         let mut limit = pin!(async {
             match self.timeout {
@@ -203,6 +229,13 @@ impl Step {
             None => Err(JobError::new("exit-status", format!("step `{name}`: {ending}"))),
         }
     }
+}
+
+fn program_and_arguments<'de, D: Deserializer<'de>>(from: D) -> Result<(String, Vec<String>), D::Error> {
+    let mut words = not_empty(from)?.into_iter();
+    // It is not empty.
+    let program = words.next().unwrap_or_default();
+    Ok((program, words.collect()))
 }
 
 fn not_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {

@@ -1,4 +1,5 @@
-//! What the server answers by itself, before the host is asked: whether it lives, and whether it is ready.
+//! What the server answers by itself, before the host is asked: whether it lives, whether it is ready, what it can run,
+//! and the files that a browser loads.
 
 use std::{
     convert::Infallible,
@@ -13,17 +14,26 @@ use serde_json::{Map, Value, json};
 use tidings::{Body, Health, Host, Problem, ProblemKind, Serving};
 use tower_service::Service;
 
-/// A [`Host`] with `/healthz` and `/readyz` beside it.
+/// A [`Host`] with `/healthz`, `/readyz`, `/pipelines` and, where the feature `web` is built, a browser's files before it.
 #[derive(Clone, Debug)]
-pub struct WithHealth {
+pub struct Front {
     host: Host,
+    /// The answer of `/pipelines`: they do not change while the server runs.
+    pipelines: Bytes,
+    #[cfg(feature = "web")]
+    web: tidings::web::Web,
 }
 
-impl WithHealth {
-    /// Puts them beside this host.
+impl Front {
+    /// Puts them before this host. `pipelines` is what [`Pipelines::listing`](crate::pipeline::Pipelines::listing) gives.
     #[must_use]
-    pub fn new(host: Host) -> Self {
-        Self { host }
+    pub fn new(host: Host, pipelines: impl Into<Bytes>) -> Self {
+        Self {
+            host,
+            pipelines: pipelines.into(),
+            #[cfg(feature = "web")]
+            web: tidings::web::Web::new(),
+        }
     }
 
     /// `200` while the process lives.
@@ -49,9 +59,13 @@ impl WithHealth {
         let shown: Value = json!({ "status": status, "transports": transports });
         Body::json(shown.to_string())
     }
+
+    fn pipelines(&self) -> Response<Body> {
+        Body::json(self.pipelines.clone())
+    }
 }
 
-impl<B> Service<Request<B>> for WithHealth
+impl<B> Service<Request<B>> for Front
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     Host: Service<Request<B>, Response = Response<Body>, Error = Infallible, Future = Serving>,
@@ -68,6 +82,9 @@ where
         let answer = match request.uri().path() {
             "/healthz" => Self::healthz,
             "/readyz" => Self::readyz,
+            "/pipelines" => Self::pipelines,
+            #[cfg(feature = "web")]
+            path if self.web.has(path) => return Either::Right(self.web.call(request)),
             _ => return Either::Left(self.host.call(request)),
         };
         let mut response = match *request.method() {

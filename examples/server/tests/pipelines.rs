@@ -61,6 +61,17 @@ fn a_submission_picks_a_pipeline_and_brings_nothing_else() {
 }
 
 #[test]
+fn the_pipelines_are_listed_by_name_and_without_their_commands() {
+    let server = Server::start(&config(&["true", "echo secret"]));
+    let answer = server.get("/pipelines");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let deploy = json!({ "name": "deploy", "steps": ["install", "build", "test", "release"] });
+    let mine = json!({ "name": "mine", "steps": ["step 0", "step 1"] });
+    assert_eq!(answer.json(), json!({ "pipelines": [deploy, mine] }));
+    server.post("/pipelines", &json!({})).assert_problem(405, "method-not-allowed");
+}
+
+#[test]
 fn steps_share_a_scratch_folder_that_is_gone_afterwards() {
     let server = Server::start(&config(&["pwd; echo $TIDINGS_JOB; echo kept > file", "cat file; ls -A | wc -l"]));
     let id = server.submit("mine");

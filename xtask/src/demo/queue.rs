@@ -10,7 +10,8 @@ use tokio::task::spawn_blocking;
 use super::follow::{SharedResult, reasons};
 use super::spoil::{self, Road};
 use crate::Result;
-use crate::broker::{self, Install};
+use crate::broker;
+use crate::install::Install;
 
 /// The port of AMQP without TLS, where a URL names none.
 const PORT: &str = "5672";

@@ -1,5 +1,6 @@
 //! Sets of a package's features.
 
+use crate::tidy::OTHER_PARTS;
 use crate::workspace::Package;
 
 /// The feature that stands for all the others, where a package has one.
@@ -26,9 +27,13 @@ impl FeatureSet {
     }
 
     /// Every combination, the small ones first. Empty for a package that has no features.
+    ///
+    /// The other parts of a host have nothing to do with its transports: each of them is there alone, and in no
+    /// combination.
     pub(super) fn combinations(package: &Package) -> Vec<Self> {
-        let names: Vec<&str> = package.features().into_iter().filter(|name| *name != FULL).collect();
-        if names.is_empty() {
+        let features = package.features().into_iter().filter(|name| *name != FULL);
+        let (others, names): (Vec<_>, Vec<_>) = features.partition(|name| OTHER_PARTS.contains(name));
+        if others.is_empty() && names.is_empty() {
             return Vec::new();
         }
         let mut combinations = vec![Vec::new()];
@@ -36,6 +41,7 @@ impl FeatureSet {
             let with = combinations.iter().map(|set| [set.as_slice(), &[name.to_owned()]].concat());
             combinations.extend(with.collect::<Vec<_>>());
         }
+        combinations.extend(others.into_iter().map(|name| vec![name.to_owned()]));
         combinations.sort_by_key(Vec::len);
         combinations.into_iter().map(Self::These).collect()
     }
@@ -75,6 +81,12 @@ mod tests {
         assert_eq!(shown(&combinations), ["--no-default-features", "a", "b", "c", "a,b", "a,c", "b,c", "a,b,c"]);
         assert_eq!(combinations[4].arguments(), ["--no-default-features", "--features", "a,b"]);
         assert_eq!(shown(&FeatureSet::none_and_each(&package)), ["--no-default-features", "a", "b", "c"]);
+    }
+
+    #[test]
+    fn another_part_than_a_transport_is_combined_with_none() {
+        let combinations = FeatureSet::combinations(&package("full = ['a', 'b', 'web']\na = []\nb = []\nweb = []"));
+        assert_eq!(shown(&combinations), ["--no-default-features", "a", "b", "web", "a,b"]);
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Runs one command after another, and keeps the books.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::process::{Command, ExitStatus};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::tally::Tally;
@@ -42,6 +45,40 @@ impl Runner {
     /// Runs `cargo test` for a package.
     pub(super) fn test(&mut self, package: &str, command: Command) {
         self.step(command, |tally, printed| tally.add(package, printed).failed);
+    }
+
+    /// Runs `node --test` for a package.
+    pub(super) fn test_node(&mut self, package: &str, command: Command) {
+        self.step(command, |tally, printed| {
+            let counts = tally.add_node(package, printed);
+            // Where Node runs no test it says that all is well.
+            if counts.passed == 0 { counts.failed.max(1) } else { counts.failed }
+        });
+    }
+
+    /// Runs `cargo test` for each of these packages, so many at once. Those that wait more than they work, for a broker
+    /// to start say, are done sooner so.
+    pub(super) fn test_at_once(&mut self, limit: usize, commands: impl IntoIterator<Item = (String, Command)>) {
+        let left = Mutex::new(commands.into_iter().collect::<VecDeque<_>>());
+        let take = || left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let (sender, ended) = mpsc::channel();
+        thread::scope(|scope| {
+            for _ in 0..limit {
+                let (sender, take) = (sender.clone(), &take);
+                scope.spawn(move || {
+                    while let Some((package, mut command)) = take() {
+                        let ended = Ended::of(&mut command);
+                        // Nobody listens any more only if the other side panicked.
+                        let _ = sender.send((package, ended));
+                    }
+                });
+            }
+            drop(sender);
+            for (package, ended) in ended {
+                print!("   {}", ended.shown);
+                self.note(ended, |tally, printed| tally.add(&package, printed).failed);
+            }
+        });
     }
 
     /// Runs a command that has to fail: with exit code 1, and a line that begins with `words`.
@@ -89,19 +126,24 @@ impl Runner {
 
     /// `failed_tests` adds the output to the tally, and says how many tests failed in it.
     fn step(&mut self, mut command: Command, failed_tests: impl FnOnce(&mut Tally, &str) -> u64) {
-        let shown = show(&command);
-        print!("   {shown}");
+        print!("   {}", show(&command));
         // Progress that can't be shown is no reason to stop.
         let _ = io::stdout().flush();
-        let started = Instant::now();
-        let (status, printed) = match run(&mut command) {
+        let ended = Ended::of(&mut command);
+        self.note(ended, failed_tests);
+    }
+
+    /// Prints how a command ended behind the line that shows it, and keeps the books.
+    fn note(&mut self, ended: Ended, failed_tests: impl FnOnce(&mut Tally, &str) -> u64) {
+        let Ended { shown, took, result } = ended;
+        let (status, printed) = match result {
             Ok(done) => done,
             Err(error) => {
                 println!();
                 return self.fail(&format!("can't run {shown}: {error}"));
             }
         };
-        let seconds = started.elapsed().as_secs_f64();
+        let seconds = took.as_secs_f64();
         let failed_tests = failed_tests(&mut self.tally, &printed);
         if status.success() && failed_tests == 0 {
             println!(" … {seconds:.1} s");
@@ -112,6 +154,21 @@ impl Runner {
         if failed_tests == 0 {
             self.tally.add_failure();
         }
+    }
+}
+
+/// A command that was run.
+struct Ended {
+    shown: String,
+    took: Duration,
+    result: io::Result<(ExitStatus, String)>,
+}
+
+impl Ended {
+    fn of(command: &mut Command) -> Self {
+        let started = Instant::now();
+        let result = run(command);
+        Self { shown: show(command), took: started.elapsed(), result }
     }
 }
 
@@ -178,6 +235,24 @@ mod tests {
             runner.test("b", shell("echo 'error: could not compile'; exit 101"));
         });
         assert_eq!(runner.tally.to_string(), "2 passed, 4 failed, 0 skipped");
+        assert!(!runner.summary());
+    }
+
+    #[test]
+    fn so_many_run_at_once_and_all_are_counted() {
+        let mut runner = Runner::default();
+        let folder = tempfile::tempdir().unwrap();
+        // Each of two waits until the other has begun as well.
+        let meet = |own: &str, other: &str| {
+            let mut command = shell(&format!(
+                "touch {own}; until test -e {other}; do :; done; echo 'test result: ok. 1 passed; 0 failed'"
+            ));
+            command.current_dir(&folder);
+            ("a".to_owned(), command)
+        };
+        let bad = ("b".to_owned(), shell("echo 'test result: FAILED. 0 passed; 1 failed'; exit 101"));
+        runner.part("tests", |runner| runner.test_at_once(2, [meet("one", "two"), meet("two", "one"), bad]));
+        assert_eq!(runner.tally.to_string(), "2 passed, 1 failed, 0 skipped");
         assert!(!runner.summary());
     }
 

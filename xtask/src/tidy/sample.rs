@@ -51,7 +51,7 @@ fn build(files: BTreeMap<String, String>) -> Workspace {
 }
 
 fn files() -> BTreeMap<String, String> {
-    let host = "[features]\ndefault = ['sse']\nfull = ['sse', 'amqp']\n";
+    let host = "[features]\ndefault = ['sse', 'web']\nfull = ['sse', 'amqp', 'web']\n";
     let mut files = BTreeMap::new();
     let mut add = |path: &str, text: String| files.insert(path.to_owned(), text);
     let manifest = |name: &str, rest: &str| format!("[package]\nname = '{name}'\n{INHERITED}{rest}");
@@ -67,15 +67,19 @@ fn files() -> BTreeMap<String, String> {
         add(&format!("{folder}/src/relay.rs"), "impl Notifier for Transport {}\n".to_owned());
         add(&format!("{folder}/tests/conformance.rs"), "tidings_testkit::conformance!(Transport);\n".to_owned());
     }
+    add("crates/tidings-web/Cargo.toml", manifest("tidings-web", "[dependencies]\ntidings-core.workspace = true\n"));
+    add("crates/tidings-web/src/lib.rs", "//! No transport.\n".to_owned());
     add(
         "crates/tidings/Cargo.toml",
         manifest(
             "tidings",
             &format!(
-                "{host}sse = ['dep:tidings-sse']\namqp = ['dep:tidings-amqp']\n[dependencies]\n\
+                "{host}sse = ['dep:tidings-sse']\namqp = ['dep:tidings-amqp']\nweb = ['dep:tidings-web']\n\
+                 [dependencies]\n\
                  tidings-core.workspace = true\n\
                  tidings-sse = {{ workspace = true, optional = true }}\n\
-                 tidings-amqp = {{ workspace = true, optional = true }}\n"
+                 tidings-amqp = {{ workspace = true, optional = true }}\n\
+                 tidings-web = {{ workspace = true, optional = true }}\n"
             ),
         ),
     );
@@ -84,7 +88,8 @@ fn files() -> BTreeMap<String, String> {
         "#![doc = include_str!(\"../../../README.md\")]\n\
          pub use tidings_core::*;\n\
          #[cfg(feature = \"amqp\")]\npub use tidings_amqp as amqp;\n\
-         #[cfg(feature = \"sse\")]\npub use tidings_sse as sse;\n"
+         #[cfg(feature = \"sse\")]\npub use tidings_sse as sse;\n\
+         #[cfg(feature = \"web\")]\npub use tidings_web as web;\n"
             .to_owned(),
     );
     add(
@@ -92,7 +97,8 @@ fn files() -> BTreeMap<String, String> {
         manifest(
             "tidings-server",
             &format!(
-                "{host}sse = ['tidings/sse']\namqp = ['tidings/amqp']\n[dependencies]\ntidings.workspace = true\n"
+                "{host}sse = ['tidings/sse']\namqp = ['tidings/amqp']\nweb = ['tidings/web']\n\
+                 [dependencies]\ntidings.workspace = true\n"
             ),
         ),
     );
@@ -110,8 +116,8 @@ fn files() -> BTreeMap<String, String> {
     );
     add(
         "ARCHITECTURE.md",
-        "| crate | what |\n| `tidings-core` | x |\n| `tidings-sse` | x |\n| `tidings-amqp` | x |\n| `tidings` | x |\n\
-         | `tidings-server` | x |\n"
+        "| crate | what |\n| `tidings-core` | x |\n| `tidings-sse` | x |\n| `tidings-amqp` | x |\n\
+         | `tidings-web` | x |\n| `tidings` | x |\n| `tidings-server` | x |\n"
             .to_owned(),
     );
     files

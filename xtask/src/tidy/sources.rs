@@ -1,7 +1,7 @@
 //! What holds for every source file.
 
 use super::Finding;
-use crate::test::NEEDS_A_BROKER;
+use crate::test::MARKS;
 use crate::workspace::Workspace;
 
 /// More than this is hard to keep in one's head.
@@ -53,7 +53,8 @@ fn length(path: &str, text: &str, exceptions: &[(&str, &str)]) -> Option<Finding
     })
 }
 
-/// Exceptions from lints have a reason, and tests are left out for want of a broker only: nobody runs others.
+/// Exceptions from lints have a reason, and tests are left out for want of a broker or a browser only: nobody runs
+/// others.
 fn attributes(path: &str, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (start, line) in lines(text) {
@@ -66,9 +67,10 @@ fn attributes(path: &str, text: &str) -> Vec<Finding> {
         if is_exception && !whole.contains("reason =") {
             findings.push(Finding::new(path, format!("{line} has no reason"), "add reason = \"…\""));
         }
-        if attribute.starts_with("ignore") && !line.starts_with(NEEDS_A_BROKER) {
+        if attribute.starts_with("ignore") && !MARKS.contains(&line) {
             let problem = format!("{line} leaves a test out that nothing runs");
-            findings.push(Finding::new(path, problem, format!("remove it, or write {NEEDS_A_BROKER}")));
+            let fix = format!("remove it, or write one of {}", MARKS.join(", "));
+            findings.push(Finding::new(path, problem, fix));
         }
     }
     findings
@@ -115,7 +117,9 @@ mod tests {
         for attribute in ["#[ignore]", "#[ignore = \"slow\"]"] {
             assert_one(&check(&with_file(PATH, attribute)), PATH, "nothing runs");
         }
-        assert_eq!(check(&with_file(PATH, NEEDS_A_BROKER)), []);
+        for mark in MARKS {
+            assert_eq!(check(&with_file(PATH, mark)), []);
+        }
     }
 
     #[test]

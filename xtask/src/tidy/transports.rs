@@ -1,4 +1,5 @@
-//! Each transport stands in every list that has to name it, and none stands in one only.
+//! Each transport stands in every list that has to name it, and none stands in one only. So does each other part that
+//! hosts switch on by a feature.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +10,8 @@ const FACADE: &str = "tidings";
 const SERVER: &str = "tidings-server";
 /// Crates that define or try out notifiers without being a transport.
 const NO_TRANSPORTS: &[&str] = &[super::layers::CORE, "tidings-testkit", FACADE];
+/// Features of the hosts that are no transports, each with a crate of its own. They are on by default.
+pub(crate) const OTHER_PARTS: &[&str] = &["web"];
 /// A transport whose crate depends on this needs a broker, and is on only where somebody asks for it.
 const BROKER_CLIENT: &str = "lapin";
 
@@ -30,6 +33,17 @@ pub(super) fn check(workspace: &Workspace) -> Vec<Finding> {
     for name in &in_code {
         findings.extend(check_facade(workspace, name));
         findings.extend(check_server(workspace, name));
+    }
+    for part in OTHER_PARTS {
+        findings.extend(check_facade(workspace, part));
+        if in_code.contains(*part) {
+            let path = format!("crates/{}", crate_of(part));
+            findings.push(Finding::new(
+                path,
+                format!("{part} is a transport"),
+                "take it off tidy's list of other parts",
+            ));
+        }
     }
     findings
 }
@@ -63,19 +77,17 @@ fn check_crate(workspace: &Workspace, name: &str) -> Vec<Finding> {
     findings
 }
 
-/// The features of a host: one for each transport, all of them in `full`, and by default those that need no broker.
+/// The features of a host: one for each transport and each other part, all of them in `full`, and by default those that
+/// need no broker.
 fn check_features(workspace: &Workspace, host: &Package, transports: &BTreeSet<String>) -> Vec<Finding> {
     let path = host.path("Cargo.toml");
     let mut findings = Vec::new();
     let mut find = |problem: String, fix: String| findings.push(Finding::new(&path, problem, fix));
 
     let features: BTreeSet<&str> = host.features().into_iter().filter(|name| *name != "full").collect();
-    let all: BTreeSet<&str> = transports.iter().map(String::as_str).collect();
+    let all: BTreeSet<&str> = transports.iter().map(String::as_str).chain(OTHER_PARTS.iter().copied()).collect();
     for name in all.difference(&features) {
-        find(
-            format!("there is no feature for the transport {name}"),
-            format!("add {name} = [\"{}\"]", turns_on(host, name)),
-        );
+        find(format!("there is no feature {name}"), format!("add {name} = [\"{}\"]", turns_on(host, name)));
     }
     for name in features.difference(&all) {
         find(
@@ -86,24 +98,24 @@ fn check_features(workspace: &Workspace, host: &Package, transports: &BTreeSet<S
     for name in features.intersection(&all) {
         let wanted = turns_on(host, name);
         if !host.feature(name).contains(wanted.as_str()) {
-            find(format!("the feature {name} does not turn its transport on"), format!("add \"{wanted}\" to it"));
+            find(format!("the feature {name} does not turn its crate on"), format!("add \"{wanted}\" to it"));
         }
     }
     if host.feature("full") != all {
-        find("full is not all transports".to_owned(), format!("make it {all:?}"));
+        find("full is not all there is".to_owned(), format!("make it {all:?}"));
     }
     let needs_broker =
         |name: &&str| workspace.package(&crate_of(name)).is_some_and(|package| package.depends_on(BROKER_CLIENT));
     let without_broker: BTreeSet<&str> = all.iter().copied().filter(|name| !needs_broker(name)).collect();
     if host.feature("default") != without_broker {
-        find("the default is not the transports that need no broker".to_owned(), format!("make it {without_broker:?}"));
+        find("the default is not all that needs no broker".to_owned(), format!("make it {without_broker:?}"));
     }
     findings
 }
 
-/// What the feature of a transport has to turn on.
-fn turns_on(host: &Package, transport: &str) -> String {
-    if host.name == FACADE { format!("dep:{}", crate_of(transport)) } else { format!("{FACADE}/{transport}") }
+/// What the feature of a part has to turn on.
+fn turns_on(host: &Package, part: &str) -> String {
+    if host.name == FACADE { format!("dep:{}", crate_of(part)) } else { format!("{FACADE}/{part}") }
 }
 
 fn check_facade(workspace: &Workspace, name: &str) -> Option<Finding> {
@@ -116,7 +128,7 @@ fn check_facade(workspace: &Workspace, name: &str) -> Option<Finding> {
     });
     (!has_both).then(|| {
         let fix = format!("add #[cfg({gate})] and, on the next line, {reexport}");
-        Finding::new(path, format!("the facade does not re-export the transport {name}"), fix)
+        Finding::new(path, format!("the facade does not re-export {name}"), fix)
     })
 }
 
@@ -194,6 +206,27 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_is_no_transport_stands_in_the_lists_too() {
+        for path in [FACADE_TOML, SERVER_TOML] {
+            assert_one(
+                &check(&with(path, "full = ['sse', 'amqp', 'web']", "full = ['sse', 'amqp']")),
+                path,
+                "full is not",
+            );
+            assert_one(&check(&with(path, "default = ['sse', 'web']", "default = ['sse']")), path, "no broker");
+        }
+        assert_one(&check(&with(SERVER_TOML, "['tidings/web']", "[]")), SERVER_TOML, "\"tidings/web\"");
+        assert_one(&check(&with(FACADE_RS, "pub use tidings_web as web;", "")), FACADE_RS, "pub use tidings_web");
+    }
+
+    #[test]
+    fn a_transport_that_is_listed_as_none_is_found() {
+        let findings = check(&with_file("crates/tidings-web/src/socket.rs", "impl Notifier for Web {}\n"));
+        let paths: Vec<_> = findings.iter().map(|finding| finding.path.as_str()).collect();
+        assert!(paths.contains(&"crates/tidings-web"), "{findings:#?}");
+    }
+
+    #[test]
     fn a_feature_that_turns_nothing_on_is_found() {
         assert_one(&check(&with(FACADE_TOML, "['dep:tidings-sse']", "[]")), FACADE_TOML, "\"dep:tidings-sse\"");
         assert_one(&check(&with(SERVER_TOML, "['tidings/sse']", "[]")), SERVER_TOML, "\"tidings/sse\"");
@@ -202,9 +235,9 @@ mod tests {
     #[test]
     fn full_and_default_are_held_to_the_transports() {
         for path in [FACADE_TOML, SERVER_TOML] {
-            assert_one(&check(&with(path, "full = ['sse', 'amqp']", "full = ['sse']")), path, "full is not all");
-            assert_one(&check(&with(path, "default = ['sse']", "default = ['sse', 'amqp']")), path, "no broker");
-            assert_one(&check(&with(path, "default = ['sse']", "default = []")), path, "no broker");
+            assert_one(&check(&with(path, "full = ['sse', 'amqp', ", "full = ['sse', ")), path, "full is not all");
+            assert_one(&check(&with(path, "default = ['sse', ", "default = ['sse', 'amqp', ")), path, "no broker");
+            assert_one(&check(&with(path, "default = ['sse', ", "default = [")), path, "no broker");
         }
     }
 

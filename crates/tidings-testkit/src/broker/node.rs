@@ -31,7 +31,7 @@ pub struct Node {
     broker: Option<Child>,
     /// Leads the process group that the broker is in. It stays for as long as the node does.
     epmd: Child,
-    _watchdog: Watchdog,
+    watchdog: Watchdog,
     /// Last, since its folder must go after those who write to it.
     layout: Layout,
 }
@@ -153,18 +153,15 @@ impl Node {
 
     fn start_once(program: PathBuf) -> Result<Self, Error> {
         let layout = Layout::create()?;
-        let mut epmd = layout
+        let watchdog = Watchdog::start(layout.folder()).while_doing("start the shell that watches over the broker")?;
+        let epmd = layout
             .epmd_command()
             .and_then(|mut command| command.process_group(0).spawn())
             .while_doing("start Erlang's port mapper, epmd")?;
-        let watchdog = Watchdog::watch(epmd.id(), layout.folder()).inspect_err(|_| {
-            let _ = epmd.kill();
-            let _ = epmd.wait();
-        });
-        let watchdog = watchdog.while_doing("start the shell that watches over the broker")?;
 
         // From here on whatever fails drops the node, and that ends all of it.
-        let mut node = Self { program, broker: None, epmd, _watchdog: watchdog, layout };
+        let mut node = Self { program, broker: None, epmd, watchdog, layout };
+        node.watchdog.watch(node.epmd.id()).while_doing("tell the shell what to watch over")?;
         wait_until("epmd", &mut node.epmd, &node.layout, || TcpStream::connect(node.layout.epmd()).is_ok())?;
         node.restart()?;
         Ok(node)

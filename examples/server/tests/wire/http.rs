@@ -7,9 +7,10 @@ use crate::{
 };
 
 /// Every path that `GET` is answered on, with `{id}` for a job.
-const READ: [&str; 9] = [
+const READ: [&str; 10] = [
     "/healthz",
     "/readyz",
+    "/pipelines",
     "/jobs",
     "/jobs/{id}",
     "/jobs/{id}/short-poll",
@@ -67,7 +68,6 @@ fn an_unknown_path_is_not_found() {
     let server = Server::start("");
     let job = Job::open(&server);
     for path in [
-        "/",
         "/job",
         "/JOBS",
         "//jobs",

@@ -8,19 +8,19 @@ pub const MAX_LINE: usize = 8 * 1024;
 
 /// Bytes that have been read, and are handed out again as lines.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     pending: BytesMut,
 }
 
 impl Lines {
     /// Where the next bytes read go.
-    pub(super) fn buffer(&mut self) -> &mut BytesMut {
+    pub(crate) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.pending
     }
 
     /// The next whole line without its end (LF or CR LF), or as much of a long one as fits [`MAX_LINE`]. `None` until
     /// more has been read.
-    pub(super) fn next_whole(&mut self) -> Option<String> {
+    pub(crate) fn next_whole(&mut self) -> Option<String> {
         let window = &self.pending[..self.pending.len().min(MAX_LINE + 1)];
         if let Some(end) = window.iter().position(|byte| *byte == b'\n') {
             let line = self.pending.split_to(end + 1);
@@ -35,7 +35,7 @@ impl Lines {
     }
 
     /// What is left once the program has closed its output: a last line that nothing ended.
-    pub(super) fn rest(&mut self) -> Option<String> {
+    pub(crate) fn rest(&mut self) -> Option<String> {
         if self.pending.is_empty() {
             return None;
         }

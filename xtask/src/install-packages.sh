@@ -1,13 +1,15 @@
-# Installs Debian's rabbitmq-server and leaves its service stopped. The argument is the path of policy-rc.d.
+# Installs packages of Debian and leaves their services stopped. The arguments are the path of policy-rc.d, and the
+# packages.
 #
 # A shell does this because its trap also runs when somebody presses Ctrl-C in the middle: a policy-rc.d that is
 # left behind would keep every package that is installed later from starting its service.
 set -eu
 policy=$1
+shift
 
 before=
 if [ -e "$policy" ]; then
-    before=$policy.before-rabbitmq
+    before=$policy.before-tidings
     mv "$policy" "$before"
 fi
 restore() {
@@ -24,4 +26,4 @@ chmod 755 "$policy"
 export DEBIAN_FRONTEND=noninteractive
 apt-get --quiet --option Acquire::Retries=3 update
 apt-get --quiet --option Acquire::Retries=3 --option DPkg::Lock::Timeout=120 \
-    install --yes --no-install-recommends rabbitmq-server
+    install --yes --no-install-recommends "$@"

@@ -1,68 +1,77 @@
-//! The process that stands between the server and a step's command.
+//! The process that stands between a program and a command that it runs.
 //!
 //! A command may leave its process group, fork twice, clear its environment: none of that shows who started it. What it
 //! can't leave is its place below the nearest subreaper (prctl(2), `PR_SET_CHILD_SUBREAPER`): whoever loses its parent
-//! is handed to that one. So each step gets a subreaper of its own, this program started a second time, and then two
+//! is handed to that one. So each command gets a subreaper of its own, this program started a second time, and then two
 //! things are certain: all descendants are found by walking down from it, and once `wait` says `ECHILD` nobody is left.
 //!
-//! Its standard input is a pipe that the server holds. When that closes (the job is cancelled, its future dropped, or
-//! the server killed), everything below is ended. Standard output and error are the command's own; they close when the
-//! supervisor exits, after the last descendant: that is how the server knows that nobody writes any more.
+//! Its standard input is a socket whose other end the program holds. When that closes (the command's `Running` was
+//! dropped, or the program killed), everything below is ended. Standard output and error are the command's own; they
+//! close when the supervisor exits, after the last descendant: that is how the program knows that nobody writes any more.
 
 use std::{
     collections::HashMap,
-    ffi::OsString,
+    env::ArgsOs,
+    ffi::OsStr,
     fs, io,
-    io::Read,
-    os::unix::process::CommandExt,
-    process::{Command, ExitCode, Stdio},
+    iter::Skip,
+    process::ExitCode,
     thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
+use crate::{
+    control::{self, Order},
+    session,
+};
+
 /// The first argument by which this program knows that it is to be a supervisor. Not part of the command line that
 /// people use.
-pub(super) const ARGUMENT: &str = "__supervise";
+pub(crate) const ARGUMENT: &str = "__supervise";
 
-/// What a shell answers for a command that it can't start (POSIX, "Exit Status for Commands").
-const NOT_FOUND: u8 = 127;
-const NOT_EXECUTABLE: u8 = 126;
+/// Where the command is to run, as the third argument says.
+pub(crate) const ON_A_TERMINAL: &str = "on-a-terminal";
+pub(crate) const ON_PIPES: &str = "on-pipes";
 
-/// Runs this process as a supervisor if its arguments say so. A program that runs steps calls this first thing in
+/// Runs this process as a supervisor if its arguments say so. A program that runs commands calls this first thing in
 /// `main`, before it starts any thread, and returns the code if there is one.
 #[must_use]
 pub fn supervise_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next()? != ARGUMENT {
+    let role = arguments.next()?;
+    let code = if role == ARGUMENT {
+        let grace = arguments.next()?.to_str()?.parse().ok()?;
+        let (place, program) = (arguments.next()?, arguments.next()?);
+        supervise(Duration::from_millis(grace), &place, &program, arguments)
+    } else if role == session::ARGUMENT {
+        session::begin(arguments)?
+    } else {
         return None;
-    }
-    let grace = arguments.next()?.to_str()?.parse().ok()?;
-    let program = arguments.next()?;
-    Some(ExitCode::from(supervise(Duration::from_millis(grace), &program, arguments)))
+    };
+    Some(ExitCode::from(code))
 }
 
 /// Runs the command until neither it nor any of its descendants lives, and gives its exit status as a shell would: that
 /// of a signal is 128 and its number.
-fn supervise(grace: Duration, program: &OsString, arguments: impl Iterator<Item = OsString>) -> u8 {
+fn supervise(grace: Duration, place: &OsStr, program: &OsStr, arguments: Skip<ArgsOs>) -> u8 {
     let me = rustix::process::getpid();
     if let Err(error) = rustix::process::set_child_subreaper(Some(me)) {
         eprintln!("cannot keep hold of the command's descendants: {error}");
-        return NOT_EXECUTABLE;
+        return session::NOT_EXECUTABLE;
     }
-    let command = Command::new(program).args(arguments).stdin(Stdio::null()).process_group(0).spawn();
+    let command = control::receive_input(io::stdin())
+        .and_then(|input| session::command(place, input, program, arguments))
+        .and_then(|mut command| command.spawn());
     let child = match command {
         Ok(child) => Pid::from_child(&child),
         Err(error) => {
             eprintln!("cannot start {}: {error}", program.display());
-            return if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+            return session::NOT_EXECUTABLE;
         }
     };
-    thread::spawn(move || {
-        wait_until_closed(io::stdin());
-        end_descendants(me, grace);
-    });
+    thread::spawn(move || obey(me, grace));
 
     let mut code = None;
     loop {
@@ -80,14 +89,15 @@ fn supervise(grace: Duration, program: &OsString, arguments: impl Iterator<Item 
     }
 }
 
-fn wait_until_closed(mut pipe: impl Read) {
-    let mut ignored = [0; 64];
+/// Does what the program says, until there is nobody to say anything. Whatever comes first begins the end of all; a
+/// later order may only hasten it.
+fn obey(me: Pid, grace: Duration) {
     loop {
-        match pipe.read(&mut ignored) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return,
+        let order = control::receive_order(io::stdin());
+        let grace = if order == Some(Order::Kill) { Duration::ZERO } else { grace };
+        thread::spawn(move || end_descendants(me, grace));
+        if order.is_none() {
+            return;
         }
     }
 }
@@ -105,11 +115,13 @@ fn end_descendants(root: Pid, grace: Duration) {
     loop {
         let late = Instant::now() >= deadline;
         for pid in descendants(root) {
+            // A process may have ended since the look at the tree, and that is all that can go wrong.
             if late {
-                // It may have ended since the look at the tree, and that is all that can go wrong.
                 let _ = rustix::process::kill_process(pid, Signal::KILL);
             } else if !asked.contains(&pid) {
                 let _ = rustix::process::kill_process(pid, Signal::TERM);
+                // Who was stopped, by Ctrl-Z say, could not do as asked.
+                let _ = rustix::process::kill_process(pid, Signal::CONT);
                 asked.push(pid);
             }
         }

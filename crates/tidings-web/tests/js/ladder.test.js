@@ -1,0 +1,285 @@
+// Which transport is used, and when another one is: with a clock that stands still unless it is told to go on.
+
+import assert from "node:assert/strict";
+import test, { mock } from "node:test";
+
+import { follow } from "../../web/tidings.js";
+import { pass, passUntil, settled, until } from "./support/clock.js";
+import { Reader } from "./support/reader.js";
+import { Server, block, cut, event, json, problem, wholeJob } from "./support/server.js";
+
+const SSE_HEAD = { "content-type": "text/event-stream" };
+
+/** A server with a job that runs, a stopped clock, and a reader of it. */
+async function running(t, options, prepare = () => {}) {
+  // The longest pause there can be.
+  t.mock.method(Math, "random", () => 0.999999);
+  const server = await Server.start(t);
+  server.append(event(1, "queued"), event(2, "started"));
+  prepare(server);
+  const reader = new Reader(follow(server.job, options));
+  t.after(() => reader.end());
+  return { server, reader };
+}
+
+test("it streams by default", async (t) => {
+  const { server, reader } = await running(t);
+  await until(() => reader.seqs.length === 2);
+  server.append(event(3), event(4, "succeeded"));
+  await reader.finished;
+  assert.deepEqual(reader.seqs, [1, 2, 3, 4]);
+  assert.deepEqual(reader.transports, ["sse"]);
+  assert.deepEqual(reader.updates[0], { kind: "transport", transport: "sse" });
+  assert.deepEqual(reader.updates[1], { kind: "event", event: event(1, "queued"), transport: "sse" });
+});
+
+for (const [what, silent] of [
+  ["whose head never comes", () => {}],
+  ["without a first line", (_, response) => response.writeHead(200, SSE_HEAD).flushHeaders()],
+]) {
+  test(`a stream ${what} is dead after five seconds, and the next transport goes on`, async (t) => {
+    const { server, reader } = await running(t, {}, (server) => (server.instead.sse = silent));
+    await until(() => server.asked("sse").length === 1);
+    await settled();
+    const passed = await passUntil(() => server.asked("long-poll").length >= 1);
+    assert.ok(passed >= 5000 && passed <= 5200, `${passed} ms`);
+    await until(() => reader.seqs.length === 2);
+    server.append(event(3, "succeeded"));
+    await reader.finished;
+    assert.deepEqual(reader.seqs, [1, 2, 3]);
+    assert.deepEqual(reader.transports, ["long-poll"]);
+  });
+}
+
+test("it climbs back within a minute, and no event is missing or comes twice", async (t) => {
+  const { server, reader } = await running(t, {}, (server) => (server.instead.sse = () => {}));
+  await passUntil(() => server.asked("long-poll").length >= 2);
+  server.append(event(3));
+  await until(() => reader.seqs.length === 3 && server.asked("long-poll").length === 3);
+
+  // The next try comes too early, and finds it as bad as before.
+  await passUntil(() => server.asked("sse").length >= 2);
+  delete server.instead.sse;
+  await pass(5000);
+  server.append(event(4));
+  await until(() => reader.seqs.length === 4);
+  assert.equal(reader.transports.length, 1);
+  assert.ok((await passUntil(() => server.asked("sse").length >= 3)) <= 50_000);
+  await until(() => reader.transports.length === 2);
+  server.append(event(5), event(6, "succeeded"));
+  await reader.finished;
+  assert.deepEqual(reader.seqs, [1, 2, 3, 4, 5, 6]);
+  assert.deepEqual(reader.transports, ["long-poll", "sse"]);
+  await until(() => server.open === 0);
+});
+
+test("a better transport that has fallen behind repeats nothing", async (t) => {
+  let stream;
+  const { server, reader } = await running(t, {}, (server) => (server.instead.sse = () => {}));
+  await passUntil(() => reader.seqs.length >= 2);
+  server.instead.sse = (asked, response) => (stream = { asked, response });
+  await passUntil(() => stream !== undefined);
+  assert.equal(stream.asked.query.after, "2-0");
+  server.append(event(3), event(4));
+  await until(() => reader.seqs.length === 4);
+  server.usual(stream.asked, stream.response);
+  await until(() => reader.transports.at(-1) === "sse");
+  server.append(event(5, "succeeded"));
+  await reader.finished;
+  assert.deepEqual(reader.seqs, [1, 2, 3, 4, 5]);
+});
+
+test("a stream without its heartbeat is dead, and the next transport goes on from the same cursor", async (t) => {
+  const { server, reader } = await running(t, {}, (server) => (server.heartbeatSeconds = 7));
+  await until(() => reader.seqs.length === 2 && server.asked("transports").length === 1);
+  await settled();
+  // The first wait began before the heartbeat was known.
+  server.append(event(3));
+  await until(() => reader.seqs.length === 3);
+  await settled();
+  server.instead.sse = () => {};
+  const passed = await passUntil(() => server.asked("long-poll").length >= 1);
+  assert.ok(passed >= 12_000 && passed <= 12_200, `${passed} ms`);
+  assert.equal(server.asked("long-poll")[0].query.after, "3-0");
+  server.append(event(4, "succeeded"));
+  await reader.finished;
+  assert.deepEqual(reader.seqs, [1, 2, 3, 4]);
+});
+
+test("heartbeats keep a stream alive on which nothing happens", async (t) => {
+  let stream;
+  const { server, reader } = await running(t, {}, (server) => {
+    server.instead.sse = (asked, response) => {
+      stream = response;
+      server.usual(asked, response);
+    };
+  });
+  await until(() => reader.seqs.length === 2);
+  for (let minute = 0; minute < 10; minute += 1) {
+    await pass(15_000);
+    stream.write(":\n");
+    await settled();
+  }
+  server.append(event(3, "succeeded"));
+  await reader.finished;
+  assert.deepEqual([server.asked("sse").length, reader.transports], [1, ["sse"]]);
+});
+
+test("while the server is away nothing is changed over to, and the pauses grow up to 30 s", async (t) => {
+  const away = (_, response) => json(response, 502, {});
+  const { server, reader } = await running(t, {}, (server) => {
+    server.instead = { sse: away, "long-poll": away, "short-poll": away };
+  });
+  const pauses = [];
+  for (let tries = 1; tries <= 8; tries += 1) {
+    await until(() => server.asked("sse").length === tries);
+    await settled();
+    pauses.push(await passUntil(() => server.asked("sse").length > tries));
+  }
+  assert.deepEqual(pauses, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+  assert.deepEqual(reader.transports, [null], "it says so, once");
+  server.instead = {};
+  await passUntil(() => reader.seqs.length >= 2);
+  assert.deepEqual(reader.transports, [null, "sse"]);
+});
+
+test("pauses are drawn at random from nothing up to their bound", async (t) => {
+  const { server, reader } = await running(t, {}, (server) => {
+    Math.random.mock.mockImplementation(() => 0);
+    server.instead.sse = (_, response) => json(response, 503, {});
+  });
+  await until(() => reader.seqs.length === 2);
+  assert.deepEqual(reader.transports, ["long-poll"], "no time had to pass until the others were tried");
+  assert.equal(server.asked("sse").length, 4);
+});
+
+test("a transport that alone is refused is passed over", async (t) => {
+  const { server, reader } = await running(t, {}, (server) => {
+    server.instead.sse = (_, response) => json(response, 403 + 99, {});
+  });
+  await passUntil(() => reader.seqs.length >= 2);
+  assert.deepEqual(reader.transports, ["long-poll"]);
+  server.append(event(3, "succeeded"));
+  await reader.finished;
+});
+
+for (const [form, value] of [
+  ["seconds", () => "12"],
+  ["a date", () => new Date(Date.now() + 12_000).toUTCString()],
+]) {
+  test(`nothing is asked before Retry-After has passed, as ${form}`, async (t) => {
+    const { server, reader } = await running(t, {}, (server) => {
+      server.instead.sse = (_, response) => json(response, 429, {}, { "retry-after": value() });
+    });
+    await until(() => server.asked("sse").length === 1);
+    delete server.instead.sse;
+    await settled();
+    const passed = await passUntil(() => server.requests.length > 1);
+    assert.ok(passed >= 11_900 && passed <= 12_000, `${passed} ms`);
+    await until(() => reader.seqs.length === 2);
+  });
+}
+
+test("a server that has no room for a stream says when to come back, and is obeyed", async (t) => {
+  const { server, reader } = await running(t, {}, (server) => {
+    server.instead.sse = (_, response) => response.writeHead(200, SSE_HEAD).end(": overloaded\nretry: 10000\n");
+  });
+  await until(() => server.asked("sse").length === 1);
+  delete server.instead.sse;
+  await settled();
+  const passed = await passUntil(() => server.asked("sse").length > 1);
+  assert.ok(passed >= 9900 && passed <= 10_000, `${passed} ms`);
+  await until(() => reader.seqs.length === 2);
+});
+
+test("a stream that is cut is gone on with at once, if it told something", async (t) => {
+  let stream;
+  const { server, reader } = await running(t, {}, (server) => {
+    server.instead.sse = (_, response) => {
+      stream = response;
+      response.writeHead(200, SSE_HEAD).write(`retry: 3000\n${block(event(1))}${block(event(2)).slice(0, -20)}`);
+    };
+  });
+  await until(() => reader.seqs.length === 1);
+  delete server.instead.sse;
+  server.append(event(3, "succeeded"));
+  stream.destroy();
+  await reader.finished;
+  assert.deepEqual(reader.seqs, [1, 2, 3]);
+  assert.deepEqual(server.asked("sse").map(({ query }) => query.after), [undefined, "1-0"]);
+});
+
+test("however often a stream is cut, nothing is missing and nothing comes twice", async (t) => {
+  const { server, reader } = await running(t, {}, (server) => {
+    server.log = wholeJob(20);
+    server.instead.sse = ({ query }, response) => {
+      const after = Number.parseInt(query.after ?? "0", 10);
+      const [whole, broken] = server.log.slice(after).map((told) => block(told));
+      cut(response, 200, SSE_HEAD, `retry: 3000\n${whole}${broken?.slice(0, -20) ?? ""}`);
+    };
+  });
+  // What has come in the same moment as the end of the connection may be lost with it, and is asked for after a pause.
+  await passUntil(() => reader.over);
+  assert.deepEqual(reader.seqs, wholeJob(20).map(({ seq }) => seq));
+  assert.deepEqual(reader.transports, ["sse"]);
+});
+
+test("a stream that ends without its last event is a pause, and not the end", async (t) => {
+  const { server, reader } = await running(t, {}, (server) => {
+    server.instead.sse = (_, response) => response.writeHead(200, SSE_HEAD).end(`${block(event(1))}${block(event(2))}`);
+  });
+  await until(() => server.asked("sse").length === 1);
+  delete server.instead.sse;
+  server.append(event(3, "succeeded"));
+  await reader.finished;
+  assert.deepEqual(reader.seqs, [1, 2, 3]);
+});
+
+for (const transport of ["long-poll", "short-poll"]) {
+  test(`a page of ${transport} that is cut is asked for again with half its limit, which grows again`, async (t) => {
+    const { server, reader } = await running(t, { transports: [transport], interval: 0 }, (server) => {
+      server.log = wholeJob(4000);
+      server.instead[transport] = (asked, response) => {
+        if (asked.query.limit <= 250) return server.usual(asked, response);
+        cut(response, 200, { "content-type": "application/json", "content-length": 100_000 }, '{"events":[');
+      };
+    });
+    await passUntil(() => reader.over);
+    assert.deepEqual(reader.seqs, server.log.map(({ seq }) => seq));
+    const limits = server.asked(transport).map(({ query }) => Number(query.limit));
+    assert.deepEqual(limits.slice(0, 10), [1000, 500, 250, 250, 250, 250, 500, 250, 250, 250]);
+  });
+
+  test(`half a page of ${transport} in a whole answer is a cut one too`, async (t) => {
+    const { server, reader } = await running(t, { transports: [transport], interval: 0 }, (server) => {
+      server.instead[transport] = (asked, response) => {
+        if (asked.query.limit <= 500) return server.usual(asked, response);
+        response.writeHead(200, { "content-type": "application/json" }).end('{"events":[');
+      };
+    });
+    await until(() => reader.seqs.length === 2);
+    assert.equal(server.asked(transport)[1].query.limit, "500");
+  });
+}
+
+test("a held request is answered when something happens, and the next one follows at once", async (t) => {
+  const { server, reader } = await running(t, { transports: ["long-poll"] });
+  await until(() => server.asked("long-poll").length === 2);
+  assert.deepEqual(server.asked("long-poll").map(({ query }) => query.wait), ["0", "25"]);
+  server.append(event(3));
+  await until(() => reader.seqs.length === 3 && server.asked("long-poll").length === 3);
+  server.append(event(4, "succeeded"));
+  await reader.finished;
+  assert.deepEqual(reader.seqs, [1, 2, 3, 4]);
+});
+
+test("short polls keep to what the server asks for, or to the interval", async (t) => {
+  for (const [interval, expected] of [[undefined, 1000], [250, 300]]) {
+    const { server } = await running(t, { transports: ["short-poll"], interval });
+    await until(() => server.asked("short-poll").length === 1);
+    await settled();
+    const passed = await passUntil(() => server.asked("short-poll").length >= 2);
+    assert.equal(passed, expected);
+    assert.equal(server.asked("short-poll")[1].headers["if-none-match"], '"2-0"');
+  }
+});

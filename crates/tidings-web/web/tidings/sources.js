@@ -1,0 +1,113 @@
+// One way each to read a job's events: what is asked, and what an answer means. `ladder.js` picks among them.
+//
+// A source is open once it has proven itself: with the first bytes of a stream, or with a page. From then on `next()` gives
+// `{items, over}`: what came, and whether that was all. An item is `{event, cursor}` or `{gap, cursor}`; the cursor is what to
+// go on from after it.
+
+import { Exchange } from "./exchange.js";
+import { Lost } from "./failures.js";
+import { EventStreamParser } from "./event-stream.js";
+import { sleep } from "./wait.js";
+
+/** How long a request may take until something comes of it, in milliseconds. Servers tell streams something at once. */
+export const PATIENCE = 5000;
+/** What a held request is given above its hold. */
+const SLACK = 10_000;
+/** How long the server is asked to hold a request, in seconds. */
+const HOLD = 25;
+/** What silence of a stream means where the server does not say how often it sends its heartbeat. */
+export const SILENCE = 45_000;
+
+/** The types of the events after which there is nothing more to come. */
+const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
+
+/** Server-Sent Events over `fetch`. */
+export async function openStream(reading, signal) {
+  const exchange = new Exchange(reading.sender("sse"), signal);
+  const parser = new EventStreamParser();
+  const begun = Date.now();
+  let first;
+  try {
+    const url = reading.url("sse");
+    await exchange.send(url, { headers: { accept: "text/event-stream" } }, PATIENCE);
+    const { status, headers } = exchange.response;
+    if (status === 204) return finished(exchange);
+    if (status !== 200) throw await exchange.refusal();
+    if (!headers.get("content-type")?.startsWith("text/event-stream")) throw new Lost("the answer is no event stream");
+    first = await exchange.read(Math.max(0, begun + PATIENCE - Date.now()));
+  } catch (error) {
+    exchange.close();
+    throw error;
+  }
+
+  let brought = false;
+  const next = async () => {
+    for (;;) {
+      const bytes = first !== undefined ? first : await exchange.read(reading.silence() ?? SILENCE);
+      first = undefined;
+      // Only after a job's last event is the end of a stream its end. One that told nothing says when to come back.
+      if (bytes === null) throw new Lost("the stream broke off", { retryAfter: brought ? null : parser.retry });
+      const items = parser.push(bytes).map(itemOf);
+      if (items.length > 0) {
+        brought = true;
+        return { items, over: reading.endsWith(items.at(-1)) };
+      }
+    }
+  };
+  return { next, close: () => exchange.close() };
+}
+
+/** What a block of a stream tells. */
+export function itemOf({ type, data, id }) {
+  let told;
+  try {
+    told = JSON.parse(data);
+  } catch (cause) {
+    throw new Lost("the stream is spoilt", { cause });
+  }
+  return type === "gap" ? { gap: told, cursor: id } : { event: told, cursor: id };
+}
+
+/** Whether nothing more comes after it. */
+export function isLast({ event }) {
+  return TERMINAL.has(event?.type);
+}
+
+/** A source of a job that is over, and whose events have all been seen. */
+function finished(exchange) {
+  exchange.close();
+  return { next: async () => ({ items: [], over: true }), close: () => {} };
+}
+
+/** Long polling. The first request is not held, so that the page proves at once that there is a way. */
+export async function openLongPoll(reading, signal) {
+  let wait = 0;
+  const ask = async () => {
+    const page = await reading.pages.ask(reading, signal, "long-poll", { wait }, wait * 1000 + SLACK);
+    wait = HOLD;
+    return page;
+  };
+  return opened(await ask(), ask);
+}
+
+/** Short polling: asks again when the server says, or at the caller's interval. */
+export async function openShortPoll(reading, signal) {
+  let previous;
+  const ask = async () => {
+    if (previous !== undefined && !previous.more) {
+      await sleep(reading.interval ?? previous.retryAfter ?? 1000, signal);
+    }
+    previous = await reading.pages.ask(reading, signal, "short-poll", {}, SLACK, previous?.etag);
+    return previous;
+  };
+  return opened(await ask(), ask);
+}
+
+function opened(page, ask) {
+  const next = async () => {
+    const { items, over } = page ?? (await ask());
+    page = undefined;
+    return { items, over };
+  };
+  return { next, close: () => {} };
+}
