@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use tokio::runtime::Runtime;
 
 use super::runner::Runner;
-use crate::demo::program;
 use crate::Result;
+use crate::demo::program;
 use crate::install::{Install, Packaged};
 use crate::workspace::Workspace;
 
