@@ -15,6 +15,7 @@ pub(crate) struct Backoff {
     give_up_after: Option<Duration>,
     failures: u32,
     failing_since: Option<Instant>,
+    last: Option<Error>,
 }
 
 /// How random a pause is.
@@ -35,6 +36,7 @@ impl Backoff {
             give_up_after: config.give_up_after,
             failures: 0,
             failing_since: None,
+            last: None,
         }
     }
 
@@ -53,6 +55,17 @@ impl Backoff {
     pub(crate) fn succeeded(&mut self) {
         self.failures = 0;
         self.failing_since = None;
+        self.last = None;
+    }
+
+    /// Something went wrong after which there is no need to wait.
+    pub(crate) fn note(&mut self, error: Error) {
+        self.last = Some(error);
+    }
+
+    /// What went wrong last, if it has not gone well since.
+    pub(crate) fn take_last(&mut self) -> Option<Error> {
+        self.last.take()
     }
 
     /// Whether the last thing that happened was a failure.
@@ -73,6 +86,7 @@ impl Backoff {
             None => self.pause(),
         };
         tracing::debug!(%error, ?pause, "asking again after a pause");
+        self.last = Some(error);
         Ok(pause)
     }
 

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 use tidings_core::{JobId, Json};
-use tokio::time::sleep;
+use tokio::{
+    sync::OnceCell,
+    time::{sleep, timeout},
+};
 
 use crate::{
     answer::refused_whole,
@@ -34,6 +37,7 @@ use crate::{
 pub struct Client {
     http: HttpClient,
     base: Arc<Uri>,
+    heartbeat: Arc<OnceCell<Option<Duration>>>,
 }
 
 impl Client {
@@ -54,7 +58,7 @@ impl Client {
     /// As [`new`](Self::new).
     pub fn with_http(base: Uri, http: HttpClient) -> Result<Self, Error> {
         url::check(&base)?;
-        Ok(Self { http, base: Arc::new(base) })
+        Ok(Self { http, base: Arc::new(base), heartbeat: Arc::default() })
     }
 
     /// The HTTP client that it asks through: its configuration, and what went over the wire.
@@ -111,8 +115,16 @@ impl Client {
     ///
     /// `unknown-job`, and what did not succeed in time.
     pub async fn get(&self, job: JobId) -> Result<Job, Error> {
-        let request = self.request(Method::GET, &format!("/jobs/{job}"), Bytes::new())?;
-        Job::parse(&json(&self.ask(&request, StatusCode::OK).await?)?)
+        Job::parse(&json(&self.ask(&self.request_for(job)?, StatusCode::OK).await?)?)
+    }
+
+    /// Shows a job if it is shown at the first try.
+    pub(crate) async fn get_once(&self, job: JobId) -> Result<Job, Error> {
+        Job::parse(&json(&self.ask_once(&self.request_for(job)?, StatusCode::OK).await?)?)
+    }
+
+    fn request_for(&self, job: JobId) -> Result<Request<Full<Bytes>>, Error> {
+        self.request(Method::GET, &format!("/jobs/{job}"), Bytes::new())
     }
 
     /// Lists jobs, the newest first.
@@ -159,6 +171,19 @@ impl Client {
     pub async fn transports(&self) -> Result<Vec<Mounted>, Error> {
         let request = self.request(Method::GET, "/transports", Bytes::new())?;
         Mounted::parse_all(self.ask(&request, StatusCode::OK).await?.body())
+    }
+
+    /// How long an event stream of the server is silent at most, where the server says so soon enough. Asked for once.
+    pub(crate) async fn heartbeat(&self) -> Option<Duration> {
+        let asking = self.heartbeat.get_or_try_init(|| async {
+            let request = self.request(Method::GET, "/transports", Bytes::new())?;
+            let mounted = Mounted::parse_all(self.ask_once(&request, StatusCode::OK).await?.body())?;
+            let seconds =
+                mounted.into_iter().find(|mounted| mounted.name == "sse").and_then(|sse| sse.heartbeat_seconds);
+            Ok::<_, Error>(seconds.map(Duration::from_secs))
+        });
+        // A client that can't know waits a little longer for a stream to be dead, and that is all.
+        timeout(self.http.config().first_byte_timeout, asking).await.ok()?.ok().copied().flatten()
     }
 
     /// Follows a job, over whichever transport works: see [`Follow`].

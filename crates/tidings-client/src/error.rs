@@ -42,6 +42,7 @@ struct Failure {
     message: String,
     source: Option<BoxError>,
     answer: Option<Answer>,
+    retry_after: Option<Duration>,
 }
 
 /// What is kept of an answer that was refused.
@@ -49,7 +50,6 @@ struct Failure {
 struct Answer {
     status: StatusCode,
     problem: Option<String>,
-    retry_after: Option<Duration>,
 }
 
 impl Error {
@@ -87,14 +87,14 @@ impl Error {
         self.0.answer.as_ref()?.problem.as_deref()
     }
 
-    /// How long the server asked to be left alone, by `Retry-After`.
+    /// How long the server asked to be left alone: by `Retry-After`, or by the `retry:` of a stream that ended.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.0.answer.as_ref()?.retry_after
+        self.0.retry_after
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Failure { kind, message: message.into(), source: None, answer: None }))
+        Self(Box::new(Failure { kind, message: message.into(), source: None, answer: None, retry_after: None }))
     }
 
     pub(crate) fn malformed(message: impl Into<String>) -> Self {
@@ -107,8 +107,14 @@ impl Error {
             None => format!("the server answered {status}"),
         };
         let mut error = Self::new(ErrorKind::Status, message);
-        error.0.answer = Some(Answer { status, problem, retry_after });
-        error
+        error.0.answer = Some(Answer { status, problem });
+        error.with_retry_after(retry_after)
+    }
+
+    #[must_use]
+    pub(crate) fn with_retry_after(mut self, pause: Option<Duration>) -> Self {
+        self.0.retry_after = pause;
+        self
     }
 
     #[must_use]

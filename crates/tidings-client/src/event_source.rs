@@ -53,8 +53,9 @@ pub(crate) struct EventSource {
     backoff: Backoff,
 }
 
+/// One answer that is an event stream.
 #[derive(Debug)]
-struct Connection {
+pub(crate) struct Connection {
     body: Body,
     /// What has been read and not been parsed.
     input: Bytes,
@@ -63,7 +64,7 @@ struct Connection {
 }
 
 /// What became of a request for the stream, where there was an answer at all.
-enum Answer {
+pub(crate) enum Answer {
     Open(Body),
     Over,
     Refused(Error),
@@ -86,7 +87,7 @@ impl Source for EventSource {
                 }
             }
             sleep(mem::take(&mut self.pause)).await;
-            match self.connect().await {
+            match connect(&self.client, &self.url, self.parser.last_event_id()).await {
                 Ok(Answer::Open(body)) => {
                     self.parser.restart();
                     self.connection = Some(Connection::new(body));
@@ -116,33 +117,10 @@ impl EventSource {
         }
     }
 
-    async fn connect(&self) -> Result<Answer, Error> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        let id = self.parser.last_event_id();
-        if !id.is_empty() {
-            let id = HeaderValue::from_bytes(id.as_bytes())
-                .map_err(|error| Error::malformed("the last event id can't be sent").with_source(error))?;
-            headers.insert("last-event-id", id);
-        }
-        let response = self.client.get(&self.url, &headers, Duration::ZERO).await?;
-        Ok(match response.status() {
-            StatusCode::OK if is_content_type(response.headers(), "text/event-stream") => {
-                Answer::Open(response.into_body())
-            }
-            StatusCode::OK => Answer::Refused(Error::malformed("the answer is no event stream")),
-            StatusCode::NO_CONTENT => Answer::Over,
-            _ => Answer::Refused(refused(response).await),
-        })
-    }
-
     /// Sets the pause before the next connection, or says why there will be none.
     fn disconnected(&mut self, error: Error) -> Result<(), Error> {
-        // One that stood for a while did its duty, even where nothing happened in that time.
-        let was_of_use = self.connection.take().is_some_and(|connection| {
-            connection.brought_event || connection.since.elapsed() > self.client.config().longest_pause
-        });
+        let long_enough = self.client.config().longest_pause;
+        let was_of_use = self.connection.take().is_some_and(|connection| connection.was_of_use(long_enough));
         let mut extra = Duration::ZERO;
         if was_of_use {
             self.backoff.succeeded();
@@ -159,22 +137,61 @@ impl EventSource {
     }
 }
 
+/// Asks for the stream once, from the event after this one where there is one.
+pub(crate) async fn connect(client: &HttpClient, url: &Uri, last_event_id: &str) -> Result<Answer, Error> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if !last_event_id.is_empty() {
+        let id = HeaderValue::from_bytes(last_event_id.as_bytes())
+            .map_err(|error| Error::malformed("the last event id can't be sent").with_source(error))?;
+        headers.insert("last-event-id", id);
+    }
+    let response = client.get(url, &headers, Duration::ZERO).await?;
+    Ok(match response.status() {
+        StatusCode::OK if is_content_type(response.headers(), "text/event-stream") => {
+            Answer::Open(response.into_body())
+        }
+        StatusCode::OK => Answer::Refused(Error::malformed("the answer is no event stream")),
+        StatusCode::NO_CONTENT => Answer::Over,
+        _ => Answer::Refused(refused(response).await),
+    })
+}
+
 impl Connection {
-    fn new(body: Body) -> Self {
+    pub(crate) fn new(body: Body) -> Self {
         Self { body, input: Bytes::new(), since: Instant::now(), brought_event: false }
     }
 
-    async fn next(&mut self, parser: &mut Parser) -> Result<Message, Error> {
+    /// Whether it did its duty: it brought an event or, where nothing happened, stood for so long.
+    pub(crate) fn was_of_use(&self, long_enough: Duration) -> bool {
+        self.brought_event || self.since.elapsed() > long_enough
+    }
+
+    /// Waits until there is something to parse. Cancel-safe.
+    pub(crate) async fn fill(&mut self) -> Result<(), Error> {
+        if self.input.is_empty() {
+            let chunk = self.body.chunk().await;
+            self.input = chunk.ok_or_else(|| Error::new(ErrorKind::Disconnected, "the stream ended"))??;
+        }
+        Ok(())
+    }
+
+    /// Whether the stream, of which something has come, is what Tidings sends where it has no room for one: a comment
+    /// that says so, and when to come back, which the parser then knows.
+    pub(crate) fn has_no_room(&mut self, parser: &mut Parser) -> bool {
+        self.input.starts_with(b": overloaded") && matches!(parser.parse(&mut self.input), Ok(None))
+    }
+
+    /// The next event. Cancel-safe.
+    pub(crate) async fn next(&mut self, parser: &mut Parser) -> Result<Message, Error> {
         loop {
             let message = parser.parse(&mut self.input);
             if let Some(message) = message.map_err(|error| Error::new(ErrorKind::TooLarge, error.to_string()))? {
                 self.brought_event = true;
                 return Ok(message);
             }
-            match self.body.chunk().await {
-                Some(chunk) => self.input = chunk?,
-                None => return Err(Error::new(ErrorKind::Disconnected, "the stream ended")),
-            }
+            self.fill().await?;
         }
     }
 }

@@ -153,6 +153,11 @@ pub(crate) struct Body {
 }
 
 impl Body {
+    /// The same, with another time to be silent.
+    pub(crate) fn with_idle_timeout(self, idle_timeout: Duration) -> Self {
+        Self { idle_timeout, ..self }
+    }
+
     /// The next piece, never an empty one; `None` at the end. Cancel-safe.
     pub(crate) async fn chunk(&mut self) -> Option<Result<Bytes, Error>> {
         loop {

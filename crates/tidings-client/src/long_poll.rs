@@ -6,7 +6,7 @@ use tidings_core::Cursor;
 use crate::{
     follower::Follower,
     http_client::HttpClient,
-    pages::{Pace, Pages},
+    pages::{Pace, Polling},
 };
 
 /// Follows a job by requests to `url` (its `links.long-poll`) that are held until something is new: its events after
@@ -22,5 +22,5 @@ use crate::{
 /// than configured.
 #[must_use]
 pub fn follow(client: &HttpClient, url: Uri, after: Option<Cursor>) -> Follower {
-    Follower::new(Pages::new(client, url, after, Pace::Hold(client.config().hold)))
+    Follower::new(Polling::new(client, url, after, Pace::Hold(client.config().hold)))
 }

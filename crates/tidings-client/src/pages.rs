@@ -1,24 +1,27 @@
 //! The loop that short and long polling share: ask for a page, hand out what it holds, ask again.
 
-use std::{collections::VecDeque, mem, time::Duration};
+use std::{collections::VecDeque, error::Error as _, mem, time::Duration};
 
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use tidings_core::Cursor;
 use tokio::time::{Instant, sleep};
 
 use crate::{
     answer::{refused, retry_after},
     backoff::Backoff,
-    error::Error,
+    error::{Error, ErrorKind},
     follower::Source,
-    http_client::HttpClient,
+    http_client::{Body, HttpClient},
     page::Page,
-    update::{Run, Update},
-    url::with_query,
+    update::{Run, Turn, Update},
+    url::{parameter, with_query},
 };
 
 /// An answer without news that came sooner than this was not held, whatever was asked for.
 const HELD: Duration = Duration::from_millis(500);
+
+/// As many events as a server puts into a page where nobody says how many.
+const PAGE: u32 = 1000;
 
 /// How often the server is asked.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +32,20 @@ pub(crate) enum Pace {
     Hold(Duration),
 }
 
-/// A job's updates, page by page.
+/// A job's updates, page by page, for as long as it takes.
+#[derive(Debug)]
+pub(crate) struct Polling {
+    pages: Pages,
+    run: Run,
+    /// What the last page held and nobody has taken yet.
+    ready: VecDeque<Update>,
+    is_over: bool,
+    /// How long to wait after a failure.
+    pause: Duration,
+    backoff: Backoff,
+}
+
+/// Asks for a job's pages, one after another.
 #[derive(Debug)]
 pub(crate) struct Pages {
     client: HttpClient,
@@ -38,13 +54,19 @@ pub(crate) struct Pages {
     after: Option<Cursor>,
     /// What names the last page, where the server gave it a name.
     etag: Option<HeaderValue>,
-    run: Run,
-    /// What the last page held and nobody has taken yet.
-    ready: VecDeque<Update>,
-    is_over: bool,
-    /// How long to wait before the next request.
+    size: PageSize,
+    /// How long to wait before the next request, as the last answer has it.
     pause: Duration,
-    backoff: Backoff,
+    /// Counts the answers in a row that did not wait.
+    circles: Backoff,
+}
+
+/// How many events a page may hold: half as many after a page that was cut, and twice as many after one that was full.
+#[derive(Clone, Copy, Debug)]
+struct PageSize {
+    now: u32,
+    most: u32,
+    was_halved: bool,
 }
 
 /// An answer that is as it should be.
@@ -55,7 +77,20 @@ struct Answer {
     took: Duration,
 }
 
-impl Source for Pages {
+impl Polling {
+    pub(crate) fn new(client: &HttpClient, url: Uri, after: Option<Cursor>, pace: Pace) -> Self {
+        Self {
+            pages: Pages::new(client, url, after, pace),
+            run: Run::new(after),
+            ready: VecDeque::new(),
+            is_over: false,
+            pause: Duration::ZERO,
+            backoff: Backoff::new(client.config()),
+        }
+    }
+}
+
+impl Source for Polling {
     type Item = Update;
 
     async fn next(&mut self) -> Option<Result<Update, Error>> {
@@ -69,8 +104,12 @@ impl Source for Pages {
                 return None;
             }
             sleep(mem::take(&mut self.pause)).await;
-            match self.ask().await {
-                Ok(answer) => self.accept(answer),
+            match self.pages.next().await {
+                Ok(turn) => {
+                    self.backoff.succeeded();
+                    self.ready.extend(turn.updates);
+                    self.is_over = turn.is_over;
+                }
                 Err(error) => match self.backoff.failed(error) {
                     Ok(pause) => self.pause = pause,
                     Err(error) => return Some(Err(error)),
@@ -83,20 +122,35 @@ impl Source for Pages {
 impl Pages {
     pub(crate) fn new(client: &HttpClient, url: Uri, after: Option<Cursor>, pace: Pace) -> Self {
         Self {
-            backoff: Backoff::new(client.config()),
+            circles: Backoff::new(client.config()),
+            size: PageSize::new(parameter(&url, "limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE)),
             client: client.clone(),
             url,
             pace,
             after,
             etag: None,
-            run: Run::new(after),
-            ready: VecDeque::new(),
-            is_over: false,
             pause: Duration::ZERO,
         }
     }
 
+    /// Waits as long as the last answer asked for, and asks for the next page.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong; where another try may help, it is the next call.
+    pub(crate) async fn next(&mut self) -> Result<Turn, Error> {
+        sleep(mem::take(&mut self.pause)).await;
+        let answer = self.ask().await?;
+        Ok(self.accept(answer))
+    }
+
+    /// Whether the last page was cut, and the next one is asked for with fewer events.
+    pub(crate) fn was_halved(&self) -> bool {
+        self.size.was_halved
+    }
+
     async fn ask(&mut self) -> Result<Answer, Error> {
+        self.size.was_halved = false;
         let after = self.after.map(|cursor| cursor.to_string());
         let mut parameters: Vec<(&str, &str)> = after.iter().map(|cursor| ("after", cursor.as_str())).collect();
         let wait;
@@ -108,6 +162,8 @@ impl Pages {
                 hold
             }
         };
+        let limit = self.size.as_parameter();
+        parameters.extend(limit.iter().map(|limit| ("limit", limit.as_str())));
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(etag) = &self.etag {
@@ -119,9 +175,11 @@ impl Pages {
         let retry_after = retry_after(response.headers());
         let page = match response.status() {
             StatusCode::OK => {
-                let etag = response.headers().get(header::ETAG).cloned();
-                let body = response.into_body().collect(self.client.config().max_answer_bytes).await?;
-                let page = Page::parse(&body)?;
+                let page = read(response, self.client.config().max_answer_bytes).await;
+                if page.as_ref().is_err_and(Error::is_temporary) {
+                    self.size.halve();
+                }
+                let (page, etag) = page?;
                 self.etag = etag;
                 Some(page)
             }
@@ -131,32 +189,77 @@ impl Pages {
         Ok(Answer { page, retry_after, took: asked.elapsed() })
     }
 
-    fn accept(&mut self, answer: Answer) {
+    fn accept(&mut self, answer: Answer) -> Turn {
         let Answer { page, retry_after, took } = answer;
         let more = page.as_ref().is_some_and(|page| page.more);
-        let mut has_news = false;
+        let mut turn = Turn::default();
         if let Some(page) = page {
             self.after = Some(page.cursor);
-            self.is_over = page.done;
-            self.ready.extend(page.gap.map(Update::Gap));
-            self.ready.extend(page.events.into_iter().map(Update::Event));
-            has_news = !self.ready.is_empty();
+            turn.cursor = self.after;
+            turn.is_over = page.done;
+            turn.updates.extend(page.gap.map(Update::Gap));
+            turn.updates.extend(page.events.into_iter().map(Update::Event));
         }
+        if more {
+            self.size.double();
+        }
+        let has_news = !turn.updates.is_empty();
         let was_in_order = match self.pace {
             Pace::Now => has_news || !more,
             Pace::Hold(_) => has_news || took >= HELD,
         };
         if was_in_order {
-            self.backoff.succeeded();
+            self.circles.succeeded();
         }
         self.pause = match retry_after {
             Some(pause) if has_news || !pause.is_zero() => pause,
             // Something between here and there answers for the server and never waits. Don't run in circles.
-            _ if !was_in_order => self.backoff.pause(),
+            _ if !was_in_order => self.circles.pause(),
             _ => match self.pace {
                 Pace::Now if !more => self.client.config().interval,
                 Pace::Now | Pace::Hold(_) => Duration::ZERO,
             },
         };
+        turn
     }
+}
+
+impl PageSize {
+    fn new(most: u32) -> Self {
+        Self { now: most, most, was_halved: false }
+    }
+
+    fn halve(&mut self) {
+        self.was_halved = self.now > 1;
+        self.now = (self.now / 2).max(1);
+    }
+
+    fn double(&mut self) {
+        self.now = self.now.saturating_mul(2).min(self.most);
+    }
+
+    /// Where it is not what the server or the URL has anyway.
+    fn as_parameter(self) -> Option<String> {
+        (self.now != self.most).then(|| self.now.to_string())
+    }
+}
+
+/// Reads a page and its name. One that was cut is an error that is temporary.
+async fn read(response: Response<Body>, max_bytes: usize) -> Result<(Page, Option<HeaderValue>), Error> {
+    let (head, body) = response.into_parts();
+    let body = body.collect(max_bytes).await?;
+    let framing = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    let ends_with_its_connection = !framing.iter().any(|name| head.headers.contains_key(name));
+    match Page::parse(&body) {
+        // Such a body can't be seen to be cut but by its content (RFC 9112, 8).
+        Err(error) if ends_with_its_connection && ends_early(&error) => {
+            Err(Error::new(ErrorKind::Disconnected, "the connection ended in the middle of a page").with_source(error))
+        }
+        page => Ok((page?, head.headers.get(header::ETAG).cloned())),
+    }
+}
+
+/// Whether what is wrong with a page is that there is no more of it.
+fn ends_early(error: &Error) -> bool {
+    error.source().and_then(|source| source.downcast_ref()).is_some_and(serde_json::Error::is_eof)
 }

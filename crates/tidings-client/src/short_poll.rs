@@ -6,7 +6,7 @@ use tidings_core::Cursor;
 use crate::{
     follower::Follower,
     http_client::HttpClient,
-    pages::{Pace, Pages},
+    pages::{Pace, Polling},
 };
 
 /// Follows a job by asking `url` (its `links.short-poll`) from time to time: its events after `after`, or all of them,
@@ -22,5 +22,5 @@ use crate::{
 /// than configured.
 #[must_use]
 pub fn follow(client: &HttpClient, url: Uri, after: Option<Cursor>) -> Follower {
-    Follower::new(Pages::new(client, url, after, Pace::Now))
+    Follower::new(Polling::new(client, url, after, Pace::Now))
 }

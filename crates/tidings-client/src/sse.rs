@@ -50,7 +50,8 @@ impl Source for Sse {
     }
 }
 
-fn parse(message: Message) -> Result<Update, Error> {
+/// What a message of a job's stream tells.
+pub(crate) fn parse(message: Message) -> Result<Update, Error> {
     if message.event == "gap" {
         return Gap::parse(message.data.as_bytes()).map(Update::Gap);
     }

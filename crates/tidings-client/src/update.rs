@@ -32,6 +32,16 @@ pub struct Gap {
     pub job: Json,
 }
 
+/// What one answer, or one piece of it, has brought.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    pub(crate) updates: Vec<Update>,
+    /// Where to go on after these, if that is known.
+    pub(crate) cursor: Option<Cursor>,
+    /// Whether there is nothing more to come.
+    pub(crate) is_over: bool,
+}
+
 impl Gap {
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Error> {
         serde_json::from_slice(json).map_err(|error| Error::malformed("what came is no gap").with_source(error))

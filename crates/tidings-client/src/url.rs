@@ -2,10 +2,7 @@
 
 use std::fmt::Write as _;
 
-use http::{
-    Uri,
-    uri::{PathAndQuery, Scheme},
-};
+use http::{Uri, uri::Scheme};
 
 use crate::error::{Error, ErrorKind};
 
@@ -54,10 +51,25 @@ pub(crate) fn check(uri: &Uri) -> Result<(), Error> {
     Err(Error::new(ErrorKind::InvalidInput, format!("{uri} is not the URL of an http server")))
 }
 
-/// The URL with these parameters after those that it has.
+/// The value that a URL has for a parameter, as it is spelled there.
+pub(crate) fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
+    pairs(uri).find_map(|pair| pair.split_once('=').filter(|(known, _)| *known == name).map(|(_, value)| value))
+}
+
+fn pairs(uri: &Uri) -> impl Iterator<Item = &str> {
+    uri.query().into_iter().flat_map(|query| query.split('&'))
+}
+
+/// The URL with these parameters after those of other names that it has.
 pub(crate) fn with_query(uri: &Uri, parameters: &[(&str, &str)]) -> Result<Uri, Error> {
-    let mut target = uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
-    let mut separator = if uri.query().is_some() { '&' } else { '?' };
+    let mut target = uri.path().to_owned();
+    let mut separator = '?';
+    let is_set = |pair: &&str| parameters.iter().any(|(name, _)| pair.split('=').next() == Some(*name));
+    for pair in pairs(uri).filter(|pair| !is_set(pair)) {
+        target.push(separator);
+        target.push_str(pair);
+        separator = '&';
+    }
     for (name, value) in parameters {
         target.push(separator);
         target.push_str(name);
@@ -116,13 +128,16 @@ mod tests {
     }
 
     #[test]
-    fn parameters_come_after_those_that_are_there() {
+    fn parameters_come_after_those_of_other_names() {
         for (base, expected) in [
             ("http://host", "http://host/?after=12-ab&n=a%26%25%20%C3%A4"),
             ("http://host/p?q=1", "http://host/p?q=1&after=12-ab&n=a%26%25%20%C3%A4"),
+            ("http://host/p?n=1&q&after=3&an=1", "http://host/p?q&an=1&after=12-ab&n=a%26%25%20%C3%A4"),
         ] {
             assert_eq!(with_query(&uri(base), &[("after", "12-ab"), ("n", "a&% ä")]).expect("a URL"), expected);
         }
         assert_eq!(with_query(&uri("http://host/p"), &[]).expect("a URL"), "http://host/p");
+        let limited = uri("http://host/p?xlimit=1&limit=2");
+        assert_eq!((parameter(&limited, "limit"), parameter(&limited, "after")), (Some("2"), None));
     }
 }

@@ -1,6 +1,9 @@
 //! Following a job over whichever transport works.
 
+mod climb;
 mod following;
+mod ladder;
+mod reader;
 
 use std::{
     pin::Pin,

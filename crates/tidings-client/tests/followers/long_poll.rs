@@ -2,17 +2,8 @@
 
 use std::time::Duration;
 
-use crate::support::{Reply, SECOND, Server, Step, history, page, read, texts, url};
-use tidings_client::{Config, Cursor, ErrorKind, Event, Update, long_poll};
-
-fn next_page(events: &[Event]) -> Reply {
-    let last = events.last().expect("a page with news");
-    Reply::json(page(events, last.cursor(), (false, last.is_terminal()), None))
-}
-
-fn nothing_new(cursor: Cursor) -> Reply {
-    Reply::json(page(&[], cursor, (false, false), None))
-}
+use crate::support::{Reply, SECOND, Server, Step, history, next_page, nothing_new, page, read, texts, url};
+use tidings_client::{Config, Cursor, ErrorKind, Update, long_poll};
 
 #[tokio::test(start_paused = true)]
 async fn it_asks_again_at_once_and_ends_with_the_job() {
@@ -108,6 +99,26 @@ async fn it_gives_up_where_that_is_configured() {
     let (_, error) = read(&mut long_poll::follow(&client, url("/"), None)).await;
     assert_eq!(error.expect("it gives up").status().map(|status| status.as_u16()), Some(502));
     assert!((60..100).contains(server.seconds().last().expect("it asked")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_was_cut_is_asked_for_with_half_its_limit_and_a_full_one_with_twice() {
+    let events = history(8);
+    let cut = || Reply::json("{").then(Step::Break);
+    let full = |range: std::ops::Range<usize>| {
+        let last = events[range.end - 1].cursor();
+        Reply::json(page(&events[range], last, (true, false), None))
+    };
+    let replies = [cut(), cut(), cut(), full(0..1), full(1..3), cut(), full(3..5), next_page(&events[5..])];
+    let (server, client) = Server::new(Config::default(), replies);
+    let (seen, error) = read(&mut long_poll::follow(&client, url("/?limit=8&wait=9"), None)).await;
+    assert!(error.is_none());
+    assert_eq!(texts(&seen), texts(&events));
+    let limits = server.targets().into_iter().map(|target| {
+        let limits: Vec<_> = target.split(['?', '&']).filter_map(|pair| pair.strip_prefix("limit=")).collect();
+        limits.join(" and ")
+    });
+    assert_eq!(limits.collect::<Vec<_>>(), ["8", "4", "2", "1", "2", "4", "2", "4"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,16 +1,7 @@
 //! Following a job over Server-Sent Events.
 
-use crate::support::{Reply, Server, Step, history, read, texts, url};
-use tidings_client::{Config, Cursor, ErrorKind, Event, Update, sse};
-
-fn block(event: &Event) -> String {
-    let json = String::from_utf8_lossy(event.json());
-    format!("id: {}\nevent: {}\ndata: {json}\n\n", event.cursor(), event.kind())
-}
-
-fn blocks(events: &[Event]) -> String {
-    format!("retry: 2000\n{}", events.iter().map(block).collect::<String>())
-}
+use crate::support::{Reply, Server, Step, blocks, history, read, texts, url};
+use tidings_client::{Config, Cursor, ErrorKind, Update, sse};
 
 #[tokio::test(start_paused = true)]
 async fn it_ends_after_the_terminal_event_with_the_bytes_that_were_sent() {

@@ -3,13 +3,16 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, request};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, service::service_fn};
@@ -19,15 +22,21 @@ use tidings_core::{Draft, Progress, Tag, Timestamp};
 use tokio::time::{Instant, sleep};
 
 /// What the server does about one request.
+#[derive(Clone)]
 pub(crate) struct Reply {
     delay: Duration,
     status: StatusCode,
     headers: Vec<(&'static str, String)>,
     body: Vec<Step>,
     is_none: bool,
+    /// What the path ends with that this answers; any by default.
+    path_end: String,
+    /// Whether it is there for any number of requests.
+    stays: bool,
 }
 
 /// One step of sending a body.
+#[derive(Clone)]
 pub(crate) enum Step {
     Send(String),
     Wait(Duration),
@@ -40,8 +49,10 @@ pub(crate) enum Step {
 pub(crate) struct Seen {
     /// When it came, since the server began.
     pub(crate) at: Duration,
+    pub(crate) method: Method,
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 /// The server's side: what it has seen, and what it will answer.
@@ -50,6 +61,8 @@ pub(crate) struct Server {
     start: Instant,
     replies: Arc<Mutex<VecDeque<Reply>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
+    /// Connections that have not ended.
+    open: Arc<AtomicUsize>,
 }
 
 impl Reply {
@@ -60,7 +73,19 @@ impl Reply {
             headers: Vec::new(),
             body: Vec::new(),
             is_none: false,
+            path_end: String::new(),
+            stays: false,
         }
+    }
+
+    /// The answer to a request for a path that ends like this, and to no other.
+    pub(crate) fn to(self, path_end: impl Into<String>) -> Self {
+        Self { path_end: path_end.into(), ..self }
+    }
+
+    /// However often it is asked.
+    pub(crate) fn always(self) -> Self {
+        Self { stays: true, ..self }
     }
 
     /// An event stream that sends this and stays open for ever.
@@ -87,6 +112,10 @@ impl Reply {
         Self { is_none: true, ..Self::new(200) }
     }
 
+    pub(crate) fn status(self, status: u16) -> Self {
+        Self { status: StatusCode::from_u16(status).expect("a status"), ..self }
+    }
+
     pub(crate) fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
@@ -103,19 +132,21 @@ impl Reply {
 }
 
 impl Server {
-    /// A server that answers with these, one after another, and a client of it. What it has no answer for gets 418.
+    /// A server that answers with these, one after another, and a client of it. Those that are meant for some paths are
+    /// kept for these. What it has no answer for gets 418.
     pub(crate) fn new(config: Config, replies: impl IntoIterator<Item = Reply>) -> (Self, HttpClient) {
         let server = Self {
             start: Instant::now(),
             replies: Arc::new(Mutex::new(replies.into_iter().collect())),
             seen: Arc::default(),
+            open: Arc::default(),
         };
         let (dialed, protocol) = (server.clone(), config.protocol);
         let client = HttpClient::with_dial(config, move |uri| {
             let server = dialed.clone();
             async move {
-                if server.refuses_next() {
-                    server.saw(&Request::new(()), &uri);
+                if server.refuses(uri.path()) {
+                    server.saw(Request::new(String::new()).into_parts(), &uri);
                     return Err(io::Error::from(io::ErrorKind::ConnectionRefused));
                 }
                 let (ours, theirs) = tokio::io::duplex(64 * 1024);
@@ -145,22 +176,41 @@ impl Server {
         self.seen().iter().map(|seen| value(seen).unwrap_or_default()).collect()
     }
 
-    fn refuses_next(&self) -> bool {
-        let mut replies = self.replies.lock().expect("no test panics with it");
-        if replies.front().is_some_and(|reply| reply.is_none) { replies.pop_front().is_some() } else { false }
+    /// How many connections are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
-    fn saw<B>(&self, request: &Request<B>, uri: &Uri) {
+    fn refuses(&self, path: &str) -> bool {
+        let mut replies = self.replies.lock().expect("no test panics with it");
+        let next = replies.iter().position(|reply| path.ends_with(&reply.path_end));
+        next.filter(|next| replies[*next].is_none).and_then(|next| replies.remove(next)).is_some()
+    }
+
+    fn reply(&self, path: &str) -> Option<Reply> {
+        let mut replies = self.replies.lock().expect("no test panics with it");
+        let next = replies.iter().position(|reply| path.ends_with(&reply.path_end))?;
+        if replies[next].stays { replies.get(next).cloned() } else { replies.remove(next) }
+    }
+
+    fn saw(&self, (head, body): (request::Parts, String), uri: &Uri) {
         let target = uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-        let seen = Seen { at: self.start.elapsed(), target, headers: request.headers().clone() };
+        let seen = Seen { at: self.start.elapsed(), method: head.method, target, headers: head.headers, body };
         self.seen.lock().expect("no test panics with it").push(seen);
     }
 
     async fn serve(self, protocol: Protocol, io: tokio::io::DuplexStream) {
-        let service = service_fn(|request: Request<Incoming>| {
-            self.saw(&request, request.uri());
-            let reply = self.replies.lock().expect("no test panics with it").pop_front();
-            async move { reply.unwrap_or_else(|| Reply::new(418)).send().await }
+        let open = Arc::clone(&self.open);
+        open.fetch_add(1, Ordering::Relaxed);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let server = self.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                let uri = head.uri.clone();
+                let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+                server.saw((head, String::from_utf8_lossy(&body).into_owned()), &uri);
+                server.reply(uri.path()).unwrap_or_else(|| Reply::new(418)).send().await
+            }
         });
         // A client that hangs up, and a body that breaks, are what some tests are about.
         let _ = match protocol {
@@ -170,6 +220,7 @@ impl Server {
             }
             _ => hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(io), service).await,
         };
+        open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -260,5 +311,46 @@ pub(crate) fn page(events: &[Event], cursor: Cursor, more_done: (bool, bool), ga
     format!(
         r#"{{"job":{{"seq":{}}},"events":[{events}],"cursor":"{cursor}","more":{more},"done":{done},"gap":{gap}}}"#,
         cursor.number()
+    )
+}
+
+/// A block of an event stream.
+pub(crate) fn block(event: &Event) -> String {
+    let json = String::from_utf8_lossy(event.json());
+    format!("id: {}\nevent: {}\ndata: {json}\n\n", event.cursor(), event.kind())
+}
+
+/// An event stream with these events, as a server begins it.
+pub(crate) fn blocks(events: &[Event]) -> String {
+    format!("retry: 2000\n{}", events.iter().map(block).collect::<String>())
+}
+
+/// A page with these events, the last of which is the newest that there is.
+pub(crate) fn next_page(events: &[Event]) -> Reply {
+    let last = events.last().expect("a page with news");
+    Reply::json(page(events, last.cursor(), (false, last.is_terminal()), None))
+}
+
+/// A page without events.
+pub(crate) fn nothing_new(cursor: Cursor) -> Reply {
+    Reply::json(page(&[], cursor, (false, false), None))
+}
+
+/// A job as its server shows it, as of this seq, with links for these transports.
+pub(crate) fn job_json(id: JobId, cursor: Cursor, transports: &[&str]) -> String {
+    let links = transports.iter().map(|name| format!(r#","{name}":"/api/jobs/{id}/{name}""#)).collect::<String>();
+    let seq = cursor.number();
+    format!(
+        concat!(
+            r#"{{"id":"{id}","kind":"pipeline","state":"running","seq":{seq},"cursor":"{cursor}","attempt":1,"#,
+            r#""input":{{}},"progress":null,"result":null,"error":null,"cancel_requested":false,"#,
+            r#""created_at":"2026-11-21T10:00:00.000Z","started_at":"2026-11-21T10:00:00.000Z","#,
+            r#""updated_at":"2026-11-21T10:00:00.000Z","finished_at":null,"#,
+            r#""links":{{"self":"/api/jobs/{id}"{links}}}}}"#
+        ),
+        id = id,
+        seq = seq,
+        cursor = cursor,
+        links = links,
     )
 }
