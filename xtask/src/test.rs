@@ -13,6 +13,7 @@ use crate::{Result, foreign, tidy};
 mod features;
 mod runner;
 mod tally;
+mod web;
 
 use features::FeatureSet;
 use runner::Runner;
@@ -41,6 +42,8 @@ const AT_ONCE: usize = 3;
 /// Tests that need a broker run against the one that TIDINGS_AMQP_URL names, or else against a private node of the
 /// installed RabbitMQ, which ends with the tests. Tests that need a browser drive Chromium, and keep pictures of what
 /// they saw in target/screenshots. Where RabbitMQ or Chromium is missing, root on Debian or Ubuntu gets it installed.
+///
+/// The JavaScript module is tested in Node 20 or newer, with tools that npm takes from a lock file.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Leave out the tests that need a broker; they count as skipped.
@@ -52,7 +55,7 @@ pub(crate) struct Options {
     /// Leave out the tests of clients that nobody here wrote; they count as skipped.
     #[arg(long)]
     no_foreign: bool,
-    /// Never install RabbitMQ, Chromium, Python or curl: the tests that need them fail where they are missing.
+    /// Never install RabbitMQ, Chromium, Node.js, Python or curl: the tests that need them fail where they are missing.
     #[arg(long)]
     no_install: bool,
     /// Run these parts only.
@@ -74,6 +77,8 @@ enum Part {
     Unit,
     /// The documentation has no warning, and its examples work.
     Doc,
+    /// The tests of the JavaScript module, in Node.
+    Web,
     /// The tests that need a broker.
     Broker,
     /// The tests that need a browser.
@@ -103,6 +108,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             Part::Clippy => clippy(runner, &workspace),
             Part::Unit => unit(runner, &workspace),
             Part::Doc => doc(runner, &workspace),
+            Part::Web => web::run(runner, &workspace, options.install()),
             Part::Broker => broker_tests(runner, &workspace, options),
             Part::Browser => browser_tests(runner, &workspace, options),
             Part::Foreign => foreign_tests(runner, &workspace, options),

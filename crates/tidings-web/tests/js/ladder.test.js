@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test, { mock } from "node:test";
 
 import { follow } from "../../web/tidings.js";
-import { pass, settled, until } from "./support/clock.js";
+import { pass, passUntil, settled, until } from "./support/clock.js";
 import { Reader } from "./support/reader.js";
 import { Server, block, cut, event, json, problem, wholeJob } from "./support/server.js";
 
@@ -20,15 +20,6 @@ async function running(t, options, prepare = () => {}) {
   const reader = new Reader(follow(server.job, options));
   t.after(() => reader.end());
   return { server, reader };
-}
-
-/** Lets time pass in small steps until a condition holds, and says how much it was. */
-async function passUntil(condition, step = 100) {
-  for (let passed = 0; ; passed += step) {
-    if (condition()) return passed;
-    assert.ok(passed < 300_000, "it does not come about");
-    await pass(step);
-  }
 }
 
 test("it streams by default", async (t) => {

@@ -1,6 +1,6 @@
 // One tab's following of one job, in the hub.
 
-import { Lost } from "./failures.js";
+import { Lost, NotOffered } from "./failures.js";
 import { isLast } from "./sources.js";
 import { JobReading } from "./reading.js";
 import { pause, sleep } from "./wait.js";
@@ -77,7 +77,7 @@ export class Follower {
         await this.#readPages();
       } catch (error) {
         this.#again = true;
-        if (!(error instanceof Lost)) this.#fail(error.problem ?? error);
+        if (!(error instanceof Lost)) this.#fail(error instanceof NotOffered ? error.cause : error);
         failures += 1;
         const wait = Math.max(pause(failures), error.retryAfter ?? 0);
         await sleep(wait, this.#ending.signal).catch(() => {});

@@ -47,8 +47,7 @@ async function ask(url, request, { signal = new AbortController().signal, fetch 
       if (!exchange.response.ok) throw await exchange.refusal();
       return await exchange.json();
     } catch (error) {
-      if (error instanceof NotOffered) throw error.problem;
-      if (!(error instanceof Lost)) throw error;
+      if (!(error instanceof Lost)) throw error instanceof NotOffered ? error.cause : error;
       if (tries === TRIES) throw error.cause ?? error;
       await sleep(Math.max(pause(tries), error.retryAfter ?? 0), signal);
     } finally {

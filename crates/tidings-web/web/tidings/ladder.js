@@ -125,7 +125,7 @@ export class Ladder {
     this.#signal.throwIfAborted();
     if (error instanceof NotOffered) {
       this.#names.splice(this.#rung, 1);
-      if (this.#names.length === 0) throw error.problem;
+      if (this.#names.length === 0) throw error.cause;
     } else if (error instanceof Lost) {
       this.#retryAfter = Math.max(this.#retryAfter, error.retryAfter ?? 0);
     } else {

@@ -28,8 +28,8 @@ export class Server {
   heartbeatSeconds = 15;
   /** What to do instead of answering, by the request's name: a function of request and response. */
   instead = {};
-  /** How many bytes of bodies were written. */
-  bytes = 0;
+  /** How many bytes of bodies were written, by the request's name. */
+  bytes = {};
   /** How many streams were open at most. */
   mostStreams = 0;
   #streams = 0;
@@ -89,7 +89,7 @@ export class Server {
     this.requests.push(asked);
     const write = response.write;
     response.write = (chunk, ...more) => {
-      this.bytes += Buffer.byteLength(chunk);
+      this.bytes[name] = (this.bytes[name] ?? 0) + Buffer.byteLength(chunk);
       return write.call(response, chunk, ...more);
     };
     if (this.instead[name]) return this.instead[name](asked, response);
