@@ -47,6 +47,7 @@ impl Server {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Submit a job, and print its id
+    #[command(after_help = exit::HELP)]
     Submit(Submit),
     /// Follow jobs until they are over
     ///

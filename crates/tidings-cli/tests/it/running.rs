@@ -68,7 +68,7 @@ async fn percentages_become_progress() {
     let server = Server::start().await;
     Tidings::sh(&server.url(), "printf 'get 10%%\\rget 100%%\\n'; echo done").end().await;
     let events = server.events(server.job().await).await;
-    let progress = events.iter().filter(|event| event.kind == EventType::Progress).last().expect("progress");
+    let progress = events.iter().rfind(|event| event.kind == EventType::Progress).expect("progress");
     assert_eq!(progress.data, json!({ "done": 100, "total": 100, "unit": "%", "message": null }));
     assert_eq!(lines(&events), ["get 100%", "done"]);
 }
@@ -142,4 +142,16 @@ async fn a_command_whose_output_nobody_reads_has_a_broken_pipe() {
     assert_eq!(output.stdout, b"y\n");
     let events = server.events(server.job().await).await;
     assert_eq!(end(&events).1["error"]["message"], "exit status 141 (signal 13)");
+}
+
+#[tokio::test]
+async fn an_output_that_nobody_reads_does_not_hold_up_the_other() {
+    let server = Server::start().await;
+    // More than fits into all pipes on the way.
+    let mut program = Tidings::sh(&server.url(), "(yes | head -c 1000000) & read line; echo $line >&2; wait");
+    assert_eq!(program.line().await, "y");
+    program.stdin.as_mut().expect("a pipe").write_all(b"heard\n").await.expect("it is read");
+    program.says("heard").await;
+    let ended = program.end().await;
+    assert_eq!(ended.code, 0);
 }
