@@ -16,7 +16,7 @@ mod api;
 mod curl;
 mod follow;
 mod interrupts;
-mod program;
+pub(crate) mod program;
 mod progress;
 mod queue;
 mod server;

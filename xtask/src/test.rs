@@ -8,11 +8,12 @@ use tidings_testkit::broker;
 
 use crate::install::Install;
 use crate::workspace::{Package, Workspace, cargo};
-use crate::{Result, tidy};
+use crate::{Result, foreign, tidy};
 
 mod features;
 mod runner;
 mod tally;
+mod web;
 
 use features::FeatureSet;
 use runner::Runner;
@@ -20,9 +21,14 @@ use runner::Runner;
 /// The packages whose features are the transports: each set of them has to work.
 const HOSTS: &[&str] = &["tidings", "tidings-server"];
 /// Marks a test that needs a broker, so that plain `cargo test` names it and leaves it out.
-pub(crate) const NEEDS_A_BROKER: &str = "#[ignore = \"needs a broker: cargo xtask test\"]";
+const NEEDS_A_BROKER: &str = "#[ignore = \"needs a broker: cargo xtask test\"]";
 /// Marks a test that needs a browser, likewise.
-pub(crate) const NEEDS_A_BROWSER: &str = "#[ignore = \"needs a browser: cargo xtask test\"]";
+const NEEDS_A_BROWSER: &str = "#[ignore = \"needs a browser: cargo xtask test\"]";
+
+/// Marks a test of clients that nobody here wrote.
+const NEEDS_CLIENTS: &str = "#[ignore = \"needs clients from elsewhere: cargo xtask test\"]";
+/// All the marks there are.
+pub(crate) const MARKS: [&str; 3] = [NEEDS_A_BROKER, NEEDS_A_BROWSER, NEEDS_CLIENTS];
 
 /// How many tests that wait for others, for brokers to start say, run at once.
 const AT_ONCE: usize = 3;
@@ -36,6 +42,8 @@ const AT_ONCE: usize = 3;
 /// Tests that need a broker run against the one that TIDINGS_AMQP_URL names, or else against a private node of the
 /// installed RabbitMQ, which ends with the tests. Tests that need a browser drive Chromium, and keep pictures of what
 /// they saw in target/screenshots. Where RabbitMQ or Chromium is missing, root on Debian or Ubuntu gets it installed.
+///
+/// The JavaScript module is tested in Node 20 or newer, with tools that npm takes from a lock file.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Leave out the tests that need a broker; they count as skipped.
@@ -44,7 +52,10 @@ pub(crate) struct Options {
     /// Leave out the tests that need a browser; they count as skipped.
     #[arg(long)]
     no_browser: bool,
-    /// Never install RabbitMQ or Chromium: the tests that need them fail where they are missing.
+    /// Leave out the tests of clients that nobody here wrote; they count as skipped.
+    #[arg(long)]
+    no_foreign: bool,
+    /// Never install RabbitMQ, Chromium, Node.js, Python or curl: the tests that need them fail where they are missing.
     #[arg(long)]
     no_install: bool,
     /// Run these parts only.
@@ -66,10 +77,14 @@ enum Part {
     Unit,
     /// The documentation has no warning, and its examples work.
     Doc,
+    /// The tests of the JavaScript module, in Node.
+    Web,
     /// The tests that need a broker.
     Broker,
     /// The tests that need a browser.
     Browser,
+    /// The tests of clients that nobody here wrote: they need a broker too, Node 20, Python and curl.
+    Foreign,
     /// The packages with fewer features: the facade and the server in every combination of transports.
     Matrix,
     /// `cargo xtask demo` passes, with AMQP.
@@ -93,8 +108,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             Part::Clippy => clippy(runner, &workspace),
             Part::Unit => unit(runner, &workspace),
             Part::Doc => doc(runner, &workspace),
+            Part::Web => web::run(runner, &workspace, options.install()),
             Part::Broker => broker_tests(runner, &workspace, options),
             Part::Browser => browser_tests(runner, &workspace, options),
+            Part::Foreign => foreign_tests(runner, &workspace, options),
             Part::Matrix => matrix(runner, &workspace),
             Part::Demo => runner.check(demo(options)),
             Part::Spoil => spoil(runner, options),
@@ -161,6 +178,25 @@ fn broker_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
         (package.name.clone(), command)
     });
     runner.test_at_once(AT_ONCE, commands);
+}
+
+fn foreign_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
+    if options.no_foreign || options.no_broker {
+        println!("   left out ({})", if options.no_foreign { "--no-foreign" } else { "--no-broker" });
+        return;
+    }
+    let needed = || -> Result<_> {
+        Ok((crate::broker::obtain(options.install())?, foreign::obtain(&workspace.root, options.install())?))
+    };
+    let (broker, folder) = match needed() {
+        Ok(needed) => needed,
+        Err(error) => return runner.fail(&format!("{error}. Or leave these tests out: --no-foreign")),
+    };
+    for (package, mut command) in marked(workspace, NEEDS_CLIENTS) {
+        command.env(broker::URL_VARIABLE, broker.url()).env(foreign::VARIABLE, &folder);
+        command.args(["--", "--ignored"]);
+        runner.test(&package.name, command);
+    }
 }
 
 fn browser_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {

@@ -49,14 +49,22 @@ pub(crate) const FILES: &[File] = files! {
     "tidings/exchange.js": SCRIPT,
     "tidings/failures.js": SCRIPT,
     "tidings/follow.js": SCRIPT,
+    "tidings/follower.js": SCRIPT,
     "tidings/heartbeat.js": SCRIPT,
+    "tidings/hub.js": SCRIPT,
     "tidings/jobs.js": SCRIPT,
     "tidings/ladder.js": SCRIPT,
+    "tidings/native.js": SCRIPT,
+    "tidings/pages.js": SCRIPT,
     "tidings/polling.js": SCRIPT,
+    "tidings/reading.js": SCRIPT,
+    "tidings/shared.js": SCRIPT,
     "tidings/sources.js": SCRIPT,
     "tidings/updates.js": SCRIPT,
     "tidings/urls.js": SCRIPT,
     "tidings/wait.js": SCRIPT,
+    "tidings/watcher.js": SCRIPT,
+    "tidings/worker.js": SCRIPT,
 };
 
 #[cfg(test)]

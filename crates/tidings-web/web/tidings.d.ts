@@ -57,12 +57,19 @@ export interface Gap {
   job: Job;
 }
 
-/** What `follow` yields. */
+/** What `follow` yields. The transport is the one that the update came over. */
 export type Update =
   | { kind: "event"; event: Event; transport: TransportName }
   | { kind: "gap"; gap: Gap; transport: TransportName }
-  /** What follows comes over this transport: the first choice, or one that was changed to. */
-  | { kind: "transport"; transport: TransportName };
+  /** What follows comes over this transport: the first choice, or one that was changed to. Null: none works just now. */
+  | { kind: "transport"; transport: TransportName | null };
+
+/** What `followAll` yields. */
+export type LogUpdate =
+  | { kind: "event"; event: Event; transport: TransportName }
+  /** The numbers are positions in the whole log; `jobs` are those that lost events, as they are now. */
+  | { kind: "gap"; gap: { requested: number; resumed_at: number; jobs: Job[] }; transport: TransportName }
+  | { kind: "transport"; transport: TransportName | null };
 
 /** What was sent and received by one `follow` so far. */
 export interface Traffic {
@@ -87,18 +94,38 @@ export interface FollowOptions {
   /** Called before the update is yielded. What it throws, the iteration throws. */
   onEvent?(event: Event, transport: TransportName): void;
   onGap?(gap: Gap, transport: TransportName): void;
-  onTransport?(transport: TransportName): void;
+  onTransport?(transport: TransportName | null): void;
   /** Called for each request and for each piece of an answer, with the totals so far. */
   onTraffic?(traffic: Traffic): void;
   /** What requests are sent with: `globalThis.fetch` by default. */
   fetch?: typeof fetch;
+  /**
+   * How streams are read. Over `fetch` by default: the browser's own `EventSource` shows neither heartbeats nor why a
+   * stream was refused, so a request has to ask now and then, beside it, whether something is held back.
+   */
+  eventSource?: "fetch" | "native";
+  /**
+   * Whether all tabs of the origin share one connection, over a SharedWorker. By default they do where there are such
+   * workers, unless `transports`, `interval`, `eventSource`, `onTraffic` or `fetch` is given: these concern one reader.
+   */
+  shared?: boolean;
+}
+
+export interface FollowAllOptions extends Omit<FollowOptions, "transports" | "interval" | "eventSource" | "onGap"> {
+  /** The position to begin after: `cursor` of a list, or `now`. By default it begins with the first event that is kept. */
+  after?: string;
+  /** The ids of the jobs to follow, at most 100. It ends once they are all over. These readers share nothing. */
+  jobs?: string[];
+  /** The kind of the jobs to follow. These readers share nothing. */
+  kind?: string;
+  onGap?(gap: { requested: number; resumed_at: number; jobs: Job[] }, transport: TransportName): void;
 }
 
 /**
  * The updates of a job, in order. It begins with the first `next()`, reads on only as it is asked to, and ends after the
  * job's last event. `break`, `return()`, the signal and the timeout cancel whatever is under way.
  */
-export interface Updates extends AsyncIterableIterator<Update> {
+export interface Updates<U = Update> extends AsyncIterableIterator<U> {
   /** Reads to the end, for callers who only use callbacks. Gives the last event that came, or null. */
   toEnd(): Promise<Event | null>;
 }
@@ -112,6 +139,14 @@ export interface Updates extends AsyncIterableIterator<Update> {
  * @param url the job's, as in `Location` or `links.self`; relative to the page
  */
 export function follow(url: string | URL, options?: FollowOptions): Updates;
+
+/**
+ * Follows all jobs, or some, in the order in which things happen, over one stream. While that does not work there is
+ * nothing in its place: it says so with the transport null, and goes on from where it was as soon as it does again.
+ *
+ * @param url where the server is: what `/events` lies below
+ */
+export function followAll(url: string | URL, options?: FollowAllOptions): Updates<LogUpdate>;
 
 /**
  * Calls `fn` every `interval` milliseconds (10,000 by default) after the end of the call before, whether that failed or

@@ -10,7 +10,7 @@
 // The iteration ends after the job's last event. Each event comes once and in order, whichever transport works and however
 // often that changes; `break` ends everything that is under way.
 
-export { follow } from "./tidings/follow.js";
+export { follow, followAll } from "./tidings/follow.js";
 export { cancel, get, list, submit, transports } from "./tidings/jobs.js";
 export { createPolling } from "./tidings/polling.js";
 export { ProblemError } from "./tidings/failures.js";

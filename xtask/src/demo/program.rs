@@ -15,7 +15,7 @@ const SERVER: &str = "tidings-server";
 /// Builds the server with all transports, with cargo's own progress on the terminal. Gives the program's path.
 ///
 /// Cargo is killed if the future is dropped.
-pub(super) async fn build() -> Result<PathBuf> {
+pub(crate) async fn build() -> Result<PathBuf> {
     println!("building {SERVER}: a matter of minutes the first time, of seconds after that");
     let mut command = Command::from(cargo());
     command

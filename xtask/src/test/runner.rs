@@ -47,6 +47,15 @@ impl Runner {
         self.step(command, |tally, printed| tally.add(package, printed).failed);
     }
 
+    /// Runs `node --test` for a package.
+    pub(super) fn test_node(&mut self, package: &str, command: Command) {
+        self.step(command, |tally, printed| {
+            let counts = tally.add_node(package, printed);
+            // Where Node runs no test it says that all is well.
+            if counts.passed == 0 { counts.failed.max(1) } else { counts.failed }
+        });
+    }
+
     /// Runs `cargo test` for each of these packages, so many at once. Those that wait more than they work, for a broker
     /// to start say, are done sooner so.
     pub(super) fn test_at_once(&mut self, limit: usize, commands: impl IntoIterator<Item = (String, Command)>) {

@@ -1,4 +1,4 @@
-//! Counts tests from what libtest prints.
+//! Counts tests from what libtest and Node print.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -40,6 +40,27 @@ impl Tally {
                 // What a test prints past libtest's capture may stand in place of "ok".
                 let set = if outcome.starts_with("ignored") { &mut self.ignored } else { &mut self.ran };
                 set.insert((package.to_owned(), binary.to_owned(), test.to_owned()));
+            }
+        }
+        self.passed += counts.passed;
+        self.failed += counts.failed;
+        counts
+    }
+
+    /// Adds what `node --test` has printed for one package, in the format of the Test Anything Protocol.
+    pub(super) fn add_node(&mut self, package: &str, printed: &str) -> Counts {
+        let total = |word: &str| -> u64 {
+            printed
+                .lines()
+                .filter_map(|line| line.strip_prefix("# ")?.strip_prefix(word)?.trim().parse::<u64>().ok())
+                .sum()
+        };
+        // A test is cancelled where it hangs, or where the file that it is in breaks.
+        let counts = Counts { passed: total("pass "), failed: total("fail ") + total("cancelled ") };
+        for line in printed.lines() {
+            let skipped = line.trim_start().strip_prefix("ok ").and_then(|rest| rest.split_once(" # SKIP"));
+            if let Some((test, _)) = skipped {
+                self.ignored.insert((package.to_owned(), "node".to_owned(), test.to_owned()));
             }
         }
         self.passed += counts.passed;
@@ -116,6 +137,16 @@ test result: ok. 0 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; fini
              test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 1 filtered out; finished in 9.99s\n",
         );
         assert_eq!(tally.to_string(), "3 passed, 2 failed, 1 skipped");
+    }
+
+    #[test]
+    fn nodes_tests_are_counted_too() {
+        let mut tally = Tally::default();
+        let printed = "TAP version 13\n# Subtest: a\nok 1 - a\nnot ok 2 - b\nok 3 - c # SKIP needs a server\n\
+                       1..3\n# tests 5\n# pass 1\n# fail 1\n# cancelled 2\n# skipped 1\n# duration_ms 3\n";
+        assert_eq!(tally.add_node("web", printed), Counts { passed: 1, failed: 3 });
+        assert_eq!(tally.to_string(), "1 passed, 3 failed, 1 skipped");
+        assert_eq!(tally.add_node("web", "node: bad option"), Counts::default());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What holds for every source file.
 
 use super::Finding;
-use crate::test::{NEEDS_A_BROKER, NEEDS_A_BROWSER};
+use crate::test::MARKS;
 use crate::workspace::Workspace;
 
 /// More than this is hard to keep in one's head.
@@ -67,9 +67,9 @@ fn attributes(path: &str, text: &str) -> Vec<Finding> {
         if is_exception && !whole.contains("reason =") {
             findings.push(Finding::new(path, format!("{line} has no reason"), "add reason = \"…\""));
         }
-        if attribute.starts_with("ignore") && ![NEEDS_A_BROKER, NEEDS_A_BROWSER].contains(&line) {
+        if attribute.starts_with("ignore") && !MARKS.contains(&line) {
             let problem = format!("{line} leaves a test out that nothing runs");
-            let fix = format!("remove it, or write {NEEDS_A_BROKER} or {NEEDS_A_BROWSER}");
+            let fix = format!("remove it, or write one of {}", MARKS.join(", "));
             findings.push(Finding::new(path, problem, fix));
         }
     }
@@ -117,7 +117,7 @@ mod tests {
         for attribute in ["#[ignore]", "#[ignore = \"slow\"]"] {
             assert_one(&check(&with_file(PATH, attribute)), PATH, "nothing runs");
         }
-        for mark in [NEEDS_A_BROKER, NEEDS_A_BROWSER] {
+        for mark in MARKS {
             assert_eq!(check(&with_file(PATH, mark)), []);
         }
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::{Reply, SECOND, Server, Step, block, blocks, history, next_page, nothing_new, page, texts, url};
+use crate::support::{
+    Reply, SECOND, Server, Step, block, blocks, history, job_json, next_page, nothing_new, page, texts, url,
+};
 use Transport::{LongPoll, ShortPoll, Sse};
 use tidings_client::{
     CancellationToken, Client, Config, Cursor, ErrorKind, Event, Follow, HttpClient, State, Transport, Update,
@@ -18,22 +20,9 @@ struct Followed {
 
 /// The job as its server shows it, with links for these transports.
 fn job(events: &[Event], transports: &[Transport]) -> Reply {
-    let (first, last) = (&events[0], &events[events.len() - 1]);
-    let (id, time) = (first.job(), first.time());
-    let links = transports.iter().map(|name| format!(r#","{name}":"/api/jobs/{id}/{name}""#)).collect::<String>();
-    let json = format!(
-        concat!(
-            r#"{{"id":"{id}","kind":"pipeline","state":"running","seq":{seq},"cursor":"{cursor}","attempt":1,"#,
-            r#""input":{{}},"progress":null,"result":null,"error":null,"cancel_requested":false,"created_at":"{time}","#,
-            r#""started_at":"{time}","updated_at":"{time}","finished_at":null,"links":{{"self":"/api/jobs/{id}"{links}}}}}"#
-        ),
-        id = id,
-        seq = last.seq(),
-        cursor = last.cursor(),
-        time = time,
-        links = links,
-    );
-    Reply::json(json).to(id.to_string())
+    let (id, last) = (events[0].job(), &events[events.len() - 1]);
+    let names: Vec<_> = transports.iter().map(|transport| transport.name()).collect();
+    Reply::json(job_json(id, last.cursor(), &names)).to(id.to_string())
 }
 
 fn mounted(heartbeat: u32) -> Reply {
@@ -43,7 +32,7 @@ fn mounted(heartbeat: u32) -> Reply {
 /// A server of one job that is known to have these events, and a client that follows it.
 fn server(events: &[Event], replies: impl IntoIterator<Item = Reply>) -> (Server, Follow) {
     let (server, http) = Server::new(Config::default(), replies.into_iter().chain(usual(events)));
-    (server, follow(http, events))
+    (server, following(http, events))
 }
 
 /// What a server says whenever it is asked.
@@ -51,7 +40,7 @@ fn usual(events: &[Event]) -> [Reply; 2] {
     [mounted(15).always(), job(&events[..1], &Transport::ALL).always()]
 }
 
-fn follow(http: HttpClient, events: &[Event]) -> Follow {
+fn following(http: HttpClient, events: &[Event]) -> Follow {
     Client::with_http(url("/api/"), http).expect("a base").follow(events[0].job())
 }
 
@@ -152,7 +141,7 @@ async fn a_stream_without_a_heartbeat_in_its_time_is_dead_and_the_next_goes_on_f
     for (mounted, silence) in [(mounted(15), 20), (Reply::new(404).to("/transports"), 45)] {
         let replies = [mounted, beating.clone(), rest.clone()].into_iter().chain(usual(&events));
         let (server, http) = Server::new(Config::default(), replies);
-        read_all(&mut follow(http, &events), &events, &[Sse, LongPoll]).await;
+        read_all(&mut following(http, &events), &events, &[Sse, LongPoll]).await;
         assert_eq!(seconds(&server, LongPoll), [4 * 15 + silence]);
         assert_eq!(cursors(&server, LongPoll), [events[1].cursor().to_string()]);
     }
@@ -316,7 +305,7 @@ async fn a_server_without_room_for_a_stream_is_asked_for_pages() {
     // Where there is nothing else, it comes back when it was told to.
     let replies = [no_room].into_iter().chain(usual(&events));
     let (server, http) = Server::new(Config::default(), replies);
-    let mut only = self::follow(http, &events).with_transports([Sse]).with_timeout(35 * SECOND);
+    let mut only = following(http, &events).with_transports([Sse]).with_timeout(35 * SECOND);
     let error = read(&mut only).await.error.expect("it is never over");
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(seconds(&server, Sse), [0, 10, 20, 30]);
@@ -366,7 +355,7 @@ async fn what_is_not_mounted_or_spoilt_is_not_asked_again() {
     // What has no link is not asked at all.
     let replies = [job(&events, &[LongPoll])].into_iter().chain(long()).chain(usual(&events));
     let (server, http) = Server::new(Config::default(), replies);
-    read_all(&mut self::follow(http, &events), &events, &[LongPoll]).await;
+    read_all(&mut following(http, &events), &events, &[LongPoll]).await;
     assert!(seconds(&server, Sse).is_empty());
 }
 
@@ -374,7 +363,7 @@ async fn what_is_not_mounted_or_spoilt_is_not_asked_again() {
 async fn where_nothing_is_left_the_last_error_is_the_callers() {
     let events = history(3);
     let replies = [Reply::new(404).to("/sse"), Reply::json("<html>").to("/long-poll"), Reply::new(404).to("-poll")];
-    let (_, mut follow) = self::server(&events, replies);
+    let (_, mut follow) = server(&events, replies);
     assert_eq!(read(&mut follow).await.error.and_then(|error| error.status()).map(|s| s.as_u16()), Some(404));
     let (server, follow) = server(&events, []);
     let error = read(&mut follow.with_transports([])).await.error.expect("there is nothing to follow over");
@@ -395,12 +384,7 @@ async fn a_hole_is_not_passed_on_and_another_transport_fills_it() {
 #[tokio::test(start_paused = true)]
 async fn gaps_are_handed_on_over_every_transport() {
     let events = history(10);
-    let snapshot = concat!(
-        r#"{"id":"ID","kind":"pipeline","state":"running","seq":9,"cursor":"9-00000000","attempt":1,"input":{},"#,
-        r#""progress":null,"result":null,"error":null,"cancel_requested":false,"created_at":"2026-11-21T10:00:00.000Z","#,
-        r#""started_at":null,"updated_at":"2026-11-21T10:00:00.000Z","finished_at":null,"links":{}}"#
-    );
-    let snapshot = snapshot.replace("ID", &events[0].job().to_string());
+    let snapshot = job_json(events[0].job(), "9-00000000".parse().expect("a cursor"), &[]);
     let data = format!(r#"{{"requested":1,"resumed_at":9,"job":{snapshot}}}"#);
     let gap = format!("{}id: 8-00000000\nevent: gap\ndata: {data}\n\n", blocks(&events[..1]));
     let last = events[11].cursor();
@@ -440,10 +424,10 @@ async fn gaps_are_handed_on_over_every_transport() {
 #[tokio::test(start_paused = true)]
 async fn it_begins_after_a_cursor_and_ends_at_once_where_the_job_is_over() {
     let events = history(3);
-    let (server, follow) = self::server(&events, [Reply::stream(&blocks(&events[3..])).to("/sse")]);
+    let (asked, follow) = server(&events, [Reply::stream(&blocks(&events[3..])).to("/sse")]);
     read_all(&mut follow.after(events[2].cursor()), &events[3..], &[Sse]).await;
-    assert_eq!(cursors(&server, Sse), [events[2].cursor().to_string()]);
-    let (_, follow) = self::server(&events, [Reply::new(204).to("/sse")]);
+    assert_eq!(cursors(&asked, Sse), [events[2].cursor().to_string()]);
+    let (_, follow) = server(&events, [Reply::new(204).to("/sse")]);
     let followed = read(&mut follow.after(events[4].cursor())).await;
     assert!(followed.error.is_none() && followed.events.is_empty());
 }

@@ -112,6 +112,10 @@ impl Reply {
         Self { is_none: true, ..Self::new(200) }
     }
 
+    pub(crate) fn status(self, status: u16) -> Self {
+        Self { status: StatusCode::from_u16(status).expect("a status"), ..self }
+    }
+
     pub(crate) fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
@@ -330,4 +334,23 @@ pub(crate) fn next_page(events: &[Event]) -> Reply {
 /// A page without events.
 pub(crate) fn nothing_new(cursor: Cursor) -> Reply {
     Reply::json(page(&[], cursor, (false, false), None))
+}
+
+/// A job as its server shows it, as of this seq, with links for these transports.
+pub(crate) fn job_json(id: JobId, cursor: Cursor, transports: &[&str]) -> String {
+    let links = transports.iter().map(|name| format!(r#","{name}":"/api/jobs/{id}/{name}""#)).collect::<String>();
+    let seq = cursor.number();
+    format!(
+        concat!(
+            r#"{{"id":"{id}","kind":"pipeline","state":"running","seq":{seq},"cursor":"{cursor}","attempt":1,"#,
+            r#""input":{{}},"progress":null,"result":null,"error":null,"cancel_requested":false,"#,
+            r#""created_at":"2026-11-21T10:00:00.000Z","started_at":"2026-11-21T10:00:00.000Z","#,
+            r#""updated_at":"2026-11-21T10:00:00.000Z","finished_at":null,"#,
+            r#""links":{{"self":"/api/jobs/{id}"{links}}}}}"#
+        ),
+        id = id,
+        seq = seq,
+        cursor = cursor,
+        links = links,
+    )
 }

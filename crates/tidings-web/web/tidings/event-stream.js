@@ -1,5 +1,7 @@
 // The format text/event-stream, as the WHATWG HTML standard parses it (9.2.6, "Interpreting an event stream").
 
+import { Lost } from "./failures.js";
+
 /** More than any event has, and little enough to keep: a stream without line ends must not fill the memory. */
 const LONGEST = 8 * 1024 * 1024;
 
@@ -37,7 +39,7 @@ export class EventStreamParser {
       const message = this.#take(line);
       if (message !== null) messages.push(message);
     }
-    if (this.#line.length + this.#data.length > LONGEST) throw new RangeError("an event of the stream is too long");
+    if (this.#line.length + this.#data.length > LONGEST) throw new Lost("an event of the stream is too long");
     return messages;
   }
 

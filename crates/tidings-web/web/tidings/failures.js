@@ -13,6 +13,7 @@ export class ProblemError extends Error {
     super(`${problem ?? `status ${status}`}: ${detail}`);
     this.status = status;
     this.problem = problem;
+    this.detail = detail;
   }
 }
 
@@ -44,10 +45,9 @@ export class Cut extends Lost {
 export class NotOffered extends Error {
   name = "NotOffered";
 
-  /** @param {Error} problem what to say where no transport is left */
-  constructor(problem) {
-    super(problem.message);
-    this.problem = problem;
+  /** @param {ProblemError} cause what to say where no transport is left */
+  constructor(cause) {
+    super(cause.message, { cause });
   }
 }
 

@@ -1,7 +1,7 @@
 // Single requests about jobs.
 
 import { Exchange } from "./exchange.js";
-import { Lost } from "./failures.js";
+import { Lost, NotOffered } from "./failures.js";
 import { absolute, locate } from "./urls.js";
 import { pause, sleep } from "./wait.js";
 
@@ -47,7 +47,7 @@ async function ask(url, request, { signal = new AbortController().signal, fetch 
       if (!exchange.response.ok) throw await exchange.refusal();
       return await exchange.json();
     } catch (error) {
-      if (!(error instanceof Lost)) throw error.problem ?? error;
+      if (!(error instanceof Lost)) throw error instanceof NotOffered ? error.cause : error;
       if (tries === TRIES) throw error.cause ?? error;
       await sleep(Math.max(pause(tries), error.retryAfter ?? 0), signal);
     } finally {

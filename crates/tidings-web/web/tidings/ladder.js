@@ -1,7 +1,8 @@
 // Picks the transport: the best one that works, the next one where it does not, and back up as soon as it does again.
 
-import { Gap, Pages, openLongPoll, openShortPoll, openStream } from "./sources.js";
 import { Lost, NotOffered, Silent } from "./failures.js";
+import { openNative } from "./native.js";
+import { openLongPoll, openShortPoll, openStream } from "./sources.js";
 import { pause, sleep } from "./wait.js";
 
 /** How long to be content with a lesser transport before a better one is tried again, in milliseconds. */
@@ -11,12 +12,13 @@ const SEVERAL = 3;
 /** A connection that lasted for so many milliseconds was a good one. */
 const LASTING = 10_000;
 
-const OPENERS = { sse: openStream, "long-poll": openLongPoll, "short-poll": openShortPoll };
+const openSse = (reading, signal) => (reading.isNative ? openNative : openStream)(reading, signal);
+const OPENERS = { sse: openSse, "long-poll": openLongPoll, "short-poll": openShortPoll };
 
 /** The transports, the best one first. */
 export const TRANSPORTS = Object.keys(OPENERS);
 
-/** Follows one job over whichever transport works, each event once. */
+/** Reads over whichever transport works. */
 export class Ladder {
   #reading;
   #signal;
@@ -24,17 +26,17 @@ export class Ladder {
   #names;
   /** Which of them is in use, or is tried first. */
   #rung = 0;
-  /** The number of the last event, where that is known. */
-  #seq = null;
   /** Whether the source in use, or the last one, told anything new. */
   #brought = false;
+  /** Whether no transport at all has worked when all were tried. */
+  #isAway = false;
   /** How often in a row nothing came of it. */
   #failures = 0;
   /** Milliseconds that the server has asked to wait. */
   #retryAfter = 0;
 
   /**
-   * @param {import("./sources.js").Reading} reading
+   * @param {import("./reading.js").JobReading | import("./reading.js").LogReading} reading
    * @param {string[]} names of the transports, the first choice first
    * @param {AbortSignal} signal ends it
    */
@@ -42,18 +44,22 @@ export class Ladder {
     const unknown = names.find((name) => !Object.hasOwn(OPENERS, name));
     if (unknown !== undefined || names.length === 0) throw new TypeError(`no transport is called ${unknown}`);
     this.#reading = reading;
-    this.#reading.pages = new Pages();
     this.#names = [...names];
     this.#signal = signal;
   }
 
   /** What `follow` yields. */
   async *updates() {
-    let told = null;
+    let told;
     let better = null;
     while (true) {
       // The better one that was found while a lesser one went on, or whichever works.
-      const { rung, source } = better ?? (await this.#reach());
+      const found = better ?? (await this.#reach());
+      if (found === null) {
+        if (this.#isAway && told !== null) yield { kind: "transport", transport: (told = null) };
+        continue;
+      }
+      const { rung, source } = found;
       const [search, opened] = [this.#search(rung), Date.now()];
       const transport = this.#names[(this.#rung = rung)];
       better = null;
@@ -63,8 +69,11 @@ export class Ladder {
           const came = await search.unlessFound(source.next());
           if (came === null) continue;
           for (const item of came.items) {
-            const update = this.#take(item);
-            if (update !== null) yield { ...update, transport };
+            const update = this.#reading.take(item);
+            if (update === null) continue;
+            this.#brought = true;
+            this.#failures = 0;
+            yield { ...update, transport };
           }
           if (came.over) return;
         }
@@ -77,23 +86,6 @@ export class Ladder {
     }
   }
 
-  /** Takes what came as far as it is new, and gives the update that tells of it. */
-  #take(item) {
-    if (item instanceof Gap) {
-      this.#seq = item.gap.resumed_at - 1;
-      this.#reading.cursor = item.cursor;
-      return { kind: "gap", gap: item.gap };
-    }
-    // A transport that was changed to begins at an older cursor than the other one has come to meanwhile.
-    if (this.#seq !== null && item.seq <= this.#seq) return null;
-    if (this.#seq !== null && item.seq > this.#seq + 1) throw new Lost("events are missing in between");
-    this.#seq = item.seq;
-    this.#reading.cursor = item.cursor;
-    this.#failures = 0;
-    this.#brought = true;
-    return { kind: "event", event: item };
-  }
-
   /** Makes the most of the end of a source: what is tried next, and when. */
   #fall(error, lasted) {
     this.#forgive(error);
@@ -103,28 +95,29 @@ export class Ladder {
     else if (!this.#brought) this.#failures = lasted < LASTING ? this.#failures + 1 : 1;
   }
 
-  /** Opens a transport that works. What can't be mended is thrown. */
+  /** Tries to open a transport, after a pause if need be. Null if there is none that works; what can't be mended is thrown. */
   async #reach() {
     this.#brought = false;
-    while (true) {
-      const wait = Math.max(this.#failures > 0 ? pause(this.#failures) : 0, this.#retryAfter);
-      if (wait > 0) await sleep(wait, this.#signal);
-      this.#retryAfter = 0;
-      if (this.#failures >= SEVERAL) this.#rung = 0;
-      while (this.#rung < this.#names.length) {
-        try {
-          return await this.#open(this.#rung, this.#signal);
-        } catch (error) {
-          this.#forgive(error);
-          if (error instanceof NotOffered) continue;
-          // What refuses one transport refuses the others too, as a rule. What is silent may be so for this one only.
-          if (!(error instanceof Silent) && this.#failures < SEVERAL) break;
-          this.#rung += 1;
-        }
+    const wait = Math.max(this.#failures > 0 ? pause(this.#failures) : 0, this.#retryAfter);
+    if (wait > 0) await sleep(wait, this.#signal);
+    this.#retryAfter = 0;
+    if (this.#failures >= SEVERAL) this.#rung = 0;
+    while (this.#rung < this.#names.length) {
+      try {
+        return await this.#open(this.#rung, this.#signal);
+      } catch (error) {
+        this.#forgive(error);
+        if (error instanceof NotOffered) continue;
+        // What refuses one transport refuses the others too, as a rule. What is silent may be so for this one only.
+        if (!(error instanceof Silent) && this.#failures < SEVERAL) break;
+        this.#rung += 1;
       }
-      if (this.#rung >= this.#names.length) this.#rung = 0;
-      this.#failures += 1;
     }
+    // Where all of them were tried, there is no reason to wait for more failures.
+    this.#isAway = this.#rung >= this.#names.length;
+    if (this.#isAway) this.#rung = 0;
+    this.#failures += 1;
+    return null;
   }
 
   /** Throws what another try would not mend, and notes what the others say. */
@@ -132,7 +125,7 @@ export class Ladder {
     this.#signal.throwIfAborted();
     if (error instanceof NotOffered) {
       this.#names.splice(this.#rung, 1);
-      if (this.#names.length === 0) throw error.problem;
+      if (this.#names.length === 0) throw error.cause;
     } else if (error instanceof Lost) {
       this.#retryAfter = Math.max(this.#retryAfter, error.retryAfter ?? 0);
     } else {
@@ -156,6 +149,7 @@ export class Ladder {
   }
 
   async #open(rung, signal) {
+    await this.#reading.anchor(signal);
     return { rung, source: await OPENERS[this.#names[rung]](this.#reading, signal) };
   }
 }

@@ -51,7 +51,7 @@ export class Updates {
       else this.#tell(value);
       return { done, value };
     } catch (error) {
-      this.#release();
+      this.#end(error);
       if (this.#returned) return { done: true, value: undefined };
       throw error;
     }

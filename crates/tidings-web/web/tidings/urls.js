@@ -6,7 +6,7 @@ export function absolute(url) {
 }
 
 /**
- * A URL below another one, with the parameters that are not null.
+ * A URL below another one, with the parameters that are not null. A list stands for as many parameters.
  *
  * @param {URL} base with or without a slash at its end
  * @param {string} path
@@ -17,7 +17,7 @@ export function locate(base, path, parameters = {}) {
   url.pathname = url.pathname.replace(/\/+$/, "") + path;
   url.hash = "";
   for (const [name, value] of Object.entries(parameters)) {
-    if (value !== null && value !== undefined) url.searchParams.set(name, value);
+    for (const each of [value ?? []].flat()) url.searchParams.append(name, each);
   }
   return url;
 }

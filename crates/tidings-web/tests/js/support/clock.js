@@ -1,5 +1,6 @@
 // Time that passes when a test says so.
 
+import assert from "node:assert/strict";
 import { mock } from "node:test";
 
 // Once for all tests of a file, and for good: what `fetch` has under way must not see two clocks.
@@ -19,4 +20,13 @@ export async function settled() {
 /** Waits for a condition, however long a busy machine takes for it. What never comes about is the runner's to end. */
 export async function until(condition) {
   while (!condition()) await new Promise(setImmediate);
+}
+
+/** Lets time pass in small steps until a condition holds, and says how much it was. */
+export async function passUntil(condition, step = 100) {
+  for (let passed = 0; ; passed += step) {
+    if (condition()) return passed;
+    assert.ok(passed < 300_000, "it does not come about");
+    await pass(step);
+  }
 }

@@ -1,0 +1,41 @@
+// Tabs of one browser, as far as the hub can tell: each loads the modules for itself, and all meet the same SharedWorker.
+
+import { register } from "node:module";
+import { after } from "node:test";
+import { MessageChannel } from "node:worker_threads";
+
+import { Hub } from "../../../web/tidings/hub.js";
+
+/** By name, as a browser tells workers of one script apart. */
+const hubs = new Map();
+
+/** How tabs find their workers: `loads` is whether the script can be had. */
+export const browser = { loads: true };
+
+globalThis.SharedWorker = class {
+  constructor(url, { type, name }) {
+    if (type !== "module" || !url.pathname.endsWith("/tidings/worker.js")) throw new TypeError("that is not the hub");
+    const { port1, port2 } = new MessageChannel();
+    after(() => port2.close());
+    this.port = port2;
+    if (!browser.loads) return queueMicrotask(() => this.onerror?.());
+    if (!hubs.has(name)) hubs.set(name, new Hub(new URL(name)));
+    hubs.get(name).attach(port1);
+  }
+};
+
+// What a module of a tab imports is that tab's as well.
+const resolve = async (specifier, context, next) => {
+  const { search } = new URL(context.parentURL ?? "none:");
+  const resolved = await next(specifier, context);
+  return search.startsWith("?tab=") ? { ...resolved, url: resolved.url + search } : resolved;
+};
+register(`data:text/javascript,export const resolve = ${encodeURIComponent(resolve.toString())}`);
+
+let opened = 0;
+
+/** The module as a new tab has it, which shares none of its state with others. */
+export function openTab() {
+  opened += 1;
+  return import(`../../../web/tidings.js?tab=${opened}`);
+}

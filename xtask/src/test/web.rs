@@ -1,0 +1,70 @@
+//! The tests of what a browser loads, as far as they need none: they run in Node.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tokio::runtime::Runtime;
+
+use super::runner::Runner;
+use crate::demo::program;
+use crate::install::Install;
+use crate::node;
+use crate::workspace::Workspace;
+
+const PACKAGE: &str = "tidings-web";
+/// The folder of the tests in the package. Its lock file names the tools that they use.
+const TESTS: &str = "tests/js";
+/// Tells the tests where the server is that they start.
+const SERVER_VARIABLE: &str = "TIDINGS_SERVER";
+
+pub(super) fn run(runner: &mut Runner, workspace: &Workspace, install: Install) {
+    if let Err(error) = node::obtain(install) {
+        return runner.fail(&error.to_string());
+    }
+    let Some(package) = workspace.package(PACKAGE) else {
+        return runner.fail(&format!("there is no package {PACKAGE}"));
+    };
+    let folder = workspace.root.join(package.path(TESTS));
+    let server = match Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(program::build())) {
+        Ok(server) => server,
+        Err(error) => return runner.fail(&error.to_string()),
+    };
+    let tests = match test_files(&folder) {
+        Ok(tests) => tests,
+        Err(error) => return runner.fail(&format!("can't read {}: {error}", folder.display())),
+    };
+
+    let mut tools = Command::new("npm");
+    tools.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).stdin(Stdio::null());
+    runner.check(tools);
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-reporter=tap"]).args(tests);
+    node.current_dir(&folder).env(SERVER_VARIABLE, server).stdin(Stdio::null());
+    runner.test_node(PACKAGE, node);
+}
+
+/// The files with tests, by name: what Node makes of a folder differs from version to version.
+fn test_files(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        names.extend(entry?.file_name().into_string().ok().filter(|name| name.ends_with(".test.js")));
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_found_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.test.js", "a.test.js", "package.json", "support.js"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(test_files(folder.path()).unwrap(), ["a.test.js", "b.test.js"]);
+    }
+}
