@@ -29,8 +29,6 @@ use crate::{
     text,
 };
 
-pub(crate) use self::telling::address;
-
 /// The pauses of a client that has to be there soon after the server is.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -180,9 +178,9 @@ async fn impatience(signals: &mut Signals) {
 fn account(telling: &Telling) {
     let (left_out, untold) = (telling.backlog.left_out(), telling.backlog.untold());
     if left_out > 0 {
-        telling
-            .notes
-            .say(&format!("the server was away for too long: {left_out} lines were left out of the job's log"));
+        telling.notes.say(&format!(
+            "{left_out} lines were left out of the job's log: the server was away, or slower than the command"
+        ));
     }
     if untold > 0 && telling.job.initialized() {
         telling.notes.say(&format!("the server was not told the last {untold} events, the command's end among them"));

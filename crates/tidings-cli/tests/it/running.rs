@@ -98,6 +98,8 @@ async fn an_interrupt_cancels_the_job_and_a_second_kills() {
     program.says("watch at").await;
     program.signal(Signal::INT);
     assert_eq!(program.line().await, "asked");
+    let told = server.events_until(server.job().await, |event| event.kind == EventType::Cancelling).await;
+    assert_eq!(end(&told), ("cancelling", &json!({ "reason": "interrupted" })));
     program.signal(Signal::INT);
     assert_eq!(program.end().await.code, 137);
     assert!(!lives(&pid));
