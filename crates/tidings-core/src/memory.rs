@@ -278,24 +278,23 @@ impl State {
     }
 
     fn forget(&mut self, job: JobId, tail: &Tail) {
-        let Some(snapshot) = self.ledger.snapshot(job) else { return };
+        let Some(snapshot) = self.ledger.snapshot(job).cloned() else { return };
         if let Some(finished) = snapshot.finished_at {
             self.droppable.remove(&(finished, job));
         }
-        let kind = snapshot.kind.clone();
         self.ledger.forget(job);
         if let Some(history) = self.histories.remove(&job) {
             self.bytes -= history.bytes();
             self.drop_at(history.last_position());
-            if self.forgotten.len() >= KINDS && !self.forgotten.contains_key(&kind) {
+            if self.forgotten.len() >= KINDS && !self.forgotten.contains_key(&snapshot.kind) {
                 let rest = self.forgotten.drain().map(|(_, dropped)| dropped);
                 self.forgotten_rest = rest.fold(self.forgotten_rest, Dropped::and);
             }
-            let through = self.forgotten.entry(kind).or_default();
+            let through = self.forgotten.entry(snapshot.kind.clone()).or_default();
             let now = Dropped { position: history.last_position(), count: self.dropped.count };
             *through = through.and(now);
         }
-        self.wakes.push(tail.forget(job));
+        self.wakes.push(tail.forget(&snapshot));
     }
 
     /// Drops what is too much, after something was added to `job`.
