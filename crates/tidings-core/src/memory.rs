@@ -124,6 +124,17 @@ struct Run {
     job: JobId,
     seq: u64,
     len: u64,
+    /// The tag of the event before the run, of whichever job. It is known here even when that event is not kept.
+    before: Tag,
+}
+
+impl Run {
+    /// The place before the event at `offset`, where that one is kept: in the run, the one before is of the same job, and
+    /// is kept or the last that was dropped.
+    fn place_before(&self, offset: u64, history: &History) -> Cursor {
+        let tag = offset.checked_sub(1).and_then(|before| history.tag(self.seq + before));
+        Cursor::new(self.position + offset - 1, tag.unwrap_or(self.before))
+    }
 }
 
 impl MemoryLog {
@@ -247,12 +258,12 @@ impl State {
         }
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
         let job = first.event.job();
-        self.end = (last.position, last.event.tag());
+        let (_, tag_before) = std::mem::replace(&mut self.end, (last.position, last.event.tag()));
         let history = self.histories.entry(job).or_default();
         let before = history.bytes();
         entries.iter().cloned().for_each(|entry| history.push(entry));
         self.bytes += history.bytes() - before;
-        self.index_run(first, entries.len() as u64);
+        self.index_run(first, entries.len() as u64, tag_before);
         let Some(snapshot) = self.ledger.snapshot(job) else { return Ok(()) };
         if let Some(finished) = snapshot.finished_at {
             self.droppable.insert((finished, job));
@@ -261,7 +272,7 @@ impl State {
         Ok(())
     }
 
-    fn index_run(&mut self, first: &Entry, len: u64) {
+    fn index_run(&mut self, first: &Entry, len: u64, before: Tag) {
         let (job, seq, position) = (first.event.job(), first.event.seq(), first.position);
         if let Some(run) = self.index.back_mut()
             && (run.job, run.seq + run.len, run.position + run.len) == (job, seq, position)
@@ -269,7 +280,7 @@ impl State {
             run.len += len;
             return;
         }
-        self.index.push_back(Run { position, job, seq, len });
+        self.index.push_back(Run { position, job, seq, len, before });
         // At twice what was left the last time, so that each run is looked at a few times in its life.
         if self.index.len() > self.index_limit {
             self.index.retain(|run| self.histories.get(&run.job).is_some_and(|h| h.first_seq() < run.seq + run.len));
@@ -356,11 +367,7 @@ impl State {
         let (Some(snapshot), Some(history)) = (self.ledger.snapshot(job), self.histories.get_mut(&job)) else {
             return ReadOutcome::UnknownJob;
         };
-        let known = match &history.dropped {
-            Some(dropped) if dropped.job.seq == after.number() => Some(dropped.job.tag),
-            _ => history.get(after.number()).map(|entry| entry.event.tag()),
-        };
-        if after.number() > snapshot.seq || known.is_some_and(|tag| !after.agrees_with(tag)) {
+        if after.number() > snapshot.seq || history.tag(after.number()).is_some_and(|tag| !after.agrees_with(tag)) {
             return ReadOutcome::Mismatch;
         }
         let gap = history.dropped.as_ref().filter(|dropped| after.number() < dropped.job.seq);
@@ -377,7 +384,7 @@ impl State {
     }
 
     fn read_all(&self, scope: &Scope, after: Cursor, limit: Limit) -> ReadOutcome {
-        let end = self.end.0;
+        let end = Cursor::new(self.end.0, self.end.1);
         let named: Option<Vec<_>> = match &scope.0 {
             Selection::Jobs(jobs) => Some(jobs.iter().filter_map(|job| self.ledger.snapshot(*job)).collect()),
             _ => None,
@@ -386,57 +393,63 @@ impl State {
             return ReadOutcome::UnknownJob;
         }
         let at = self.index.partition_point(|run| run.position + run.len <= after.number());
-        if after.number() > end || self.tag_at(after.number()).is_some_and(|tag| !after.agrees_with(tag)) {
+        if after.number() > end.number() || self.tag_at(after.number()).is_some_and(|tag| !after.agrees_with(tag)) {
             return ReadOutcome::Mismatch;
         }
         let (mut entries, mut bytes, mut scanned) = (Vec::new(), 0, 0);
-        let mut through = end;
+        // Where reading goes on, and the place before the first event that was found.
+        let (mut through, mut resumed) = (end, None);
         'all: for run in self.index.range(at..) {
-            let skip = (after.number() + 1).saturating_sub(run.position);
+            if scanned >= SCANNED {
+                through = Cursor::new(run.position - 1, run.before);
+                break;
+            }
+            scanned += 1;
             let included = self.ledger.snapshot(run.job).is_some_and(|job| scope.includes(run.job, &job.kind));
-            let history = self.histories.get(&run.job).filter(|_| included);
-            for offset in skip..run.len {
-                let entry = history.and_then(|history| history.get(run.seq + offset));
-                let size = entry.map_or(0, |entry| entry.event.json().len());
-                let full = entries.len() >= limit.events.max(1) || (bytes + size > limit.bytes && !entries.is_empty());
-                if full || scanned >= SCANNED {
-                    through = run.position + offset - 1;
+            let Some(history) = self.histories.get(&run.job).filter(|_| included) else { continue };
+            let unread = (after.number() + 1).saturating_sub(run.position);
+            let first = unread.max(history.first_seq().saturating_sub(run.seq));
+            let mut place = run.place_before(first, history);
+            for offset in first..run.len {
+                let Some(entry) = history.get(run.seq + offset) else { break };
+                let full = entries.len() >= limit.events.max(1)
+                    || (bytes + entry.event.json().len() > limit.bytes && !entries.is_empty());
+                if full || scanned > SCANNED {
+                    through = place;
                     break 'all;
                 }
-                if history.is_none() {
-                    scanned += 1;
-                    break;
-                }
-                bytes += size;
+                resumed.get_or_insert(place);
+                place = scope.cursor(entry);
+                bytes += entry.event.json().len();
                 scanned += 1;
-                entries.extend(entry.cloned());
+                entries.push(entry.clone());
             }
         }
-        let resumed_at = entries.first().map_or(through + 1, |entry| entry.position);
-        let gap = self.gap(scope, after.number(), resumed_at);
+        let gap = self.gap(scope, after.number(), resumed.unwrap_or(through));
         let more = match named {
-            _ if through < end => More::Now,
+            _ if through.number() < end.number() => More::Now,
             Some(jobs) if jobs.iter().all(|job| job.state.is_terminal()) => More::Never,
             _ => More::Later,
         };
         let count = entries.len();
-        ReadOutcome::Read(
-            Read::new(None, Batch::new(entries.into(), 0..count), Cursor::unchecked(through), more).with_gap(gap),
-        )
+        ReadOutcome::Read(Read::new(None, Batch::new(entries.into(), 0..count), through, more).with_gap(gap))
     }
 
-    /// The tag of the event at a position of the whole log, where it is kept or is the last that was dropped of its
-    /// job.
+    /// The tag of the event at a position of the whole log, where it is known.
     fn tag_at(&self, position: u64) -> Option<Tag> {
-        let run = self.index.get(self.index.partition_point(|run| run.position + run.len <= position))?;
-        let history = self.histories.get(&run.job)?;
-        match &history.dropped {
-            Some(dropped) if dropped.position == position => Some(dropped.job.tag),
-            _ => Some(history.get(run.seq + position.checked_sub(run.position)?)?.event.tag()),
+        if position == self.end.0 {
+            return Some(self.end.1);
         }
+        let next = self.index.partition_point(|run| run.position <= position);
+        if let Some(run) = self.index.get(next).filter(|run| run.position == position + 1) {
+            return Some(run.before);
+        }
+        let run = self.index.get(next.checked_sub(1)?)?;
+        let offset = Some(position - run.position).filter(|offset| *offset < run.len)?;
+        self.histories.get(&run.job)?.tag(run.seq + offset)
     }
 
-    fn gap(&self, scope: &Scope, after: u64, resumed_at: u64) -> Option<Gap> {
+    fn gap(&self, scope: &Scope, after: u64, before: Cursor) -> Option<Gap> {
         if after >= self.dropped.position {
             return None;
         }
@@ -460,8 +473,6 @@ impl State {
         if covered == 0 {
             return None;
         }
-        let before = resumed_at - 1;
-        let cursor = self.tag_at(before).map_or(Cursor::unchecked(before), |tag| Cursor::new(before, tag));
-        Some(Gap::new(after, cursor, jobs).with_covered(covered))
+        Some(Gap::new(after, before, jobs).with_covered(covered))
     }
 }

@@ -1,13 +1,19 @@
 //! A job may be forgotten as soon as it is over, and those who follow it are still told how it ended.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tidings_core::{Cursor, Draft, Follow, Item, JobId, Json, ReadError, Scope, State, Submission};
+use tidings_core::{
+    Clock, Cursor, Draft, Follow, Item, JobId, Json, MemoryLog, ReadError, Retention, Scope, State, Submission, Tag,
+};
 
 use crate::support::{Server, kind};
 
 async fn open(server: &Server) -> JobId {
-    let submission = Submission::new(kind("outside"), Json::null()).with_lease(Duration::from_secs(86_400));
+    open_of(server, "outside").await
+}
+
+async fn open_of(server: &Server, name: &str) -> JobId {
+    let submission = Submission::new(kind(name), Json::null()).with_lease(Duration::from_secs(86_400));
     server.host.jobs().submit(submission).await.expect("a job").job.id
 }
 
@@ -80,4 +86,58 @@ async fn who_waits_for_the_end_is_told_of_it_and_who_comes_later_is_not() {
     assert_eq!(waiting.await.expect("no panic").expect("it is told").state, State::Succeeded);
     assert_eq!(seqs(next(&mut in_step).await), [1, 2]);
     assert_eq!(seqs(next(&mut in_step).await), [3]);
+}
+
+/// Whatever was dropped and forgotten before it, a place in the log that anybody is told has the tag of its event: without
+/// it, another log would take the place for one of its own.
+#[tokio::test(start_paused = true)]
+async fn every_place_over_several_jobs_names_its_history() {
+    let mut retention = Retention::default();
+    retention.events_per_job = 4;
+    let server = Server::start(|host| host.with_log(Arc::new(MemoryLog::new(retention).with_clock(Clock::tokio()))));
+    let mut tags = HashMap::from([(0, Tag::START)]);
+    let mut all = follow(&server, Scope::all()).await;
+    let mut kept = Vec::new();
+    for round in 0..40_usize {
+        let job = open_of(&server, ["a", "b"][round % 2]).await;
+        kept.push(job);
+        let lines = vec![Draft::log("s", "x"); round % 7];
+        report(&server, kept[round / 5 % kept.len()], lines.clone()).await;
+        report(&server, job, lines).await;
+        if round % 3 == 0 {
+            end_and_delete(&server, job).await;
+            kept.pop();
+        }
+        // Read as it is written, before it is dropped.
+        let end = server.host.feed().end();
+        tags.insert(end.number(), end.tag().expect("a tag"));
+        while all.cursor() != end {
+            if let Some(Item::Events(events)) = next(&mut all).await {
+                tags.extend(events.iter().map(|entry| (entry.position, entry.event.tag())));
+            }
+        }
+    }
+    let (end, mut gaps) = (server.host.feed().end(), 0);
+    for after in 0..=end.number() {
+        for scope in [Scope::all(), Scope::kind(kind("a")), Scope::kind(kind("b")), Scope::jobs(kept.clone())] {
+            let follow = server.host.feed().follow(scope, Cursor::unchecked(after)).await;
+            let mut follow = follow.expect("it is followed");
+            let mut places = vec![follow.cursor()];
+            while follow.cursor() != end || places.len() == 1 {
+                let Ok(item) = tokio::time::timeout(Duration::from_millis(1), next(&mut follow)).await else { break };
+                if let Some(Item::Gap(gap)) = item {
+                    gaps += 1;
+                    places.push(gap.cursor);
+                }
+                places.push(follow.cursor());
+            }
+            for place in places {
+                let tag = place.tag().unwrap_or_else(|| panic!("after {after}: the place {place} has no tag"));
+                if let Some(known) = tags.get(&place.number()) {
+                    assert_eq!(tag, *known, "after {after}, at {place}");
+                }
+            }
+        }
+    }
+    assert!(gaps > 100, "{gaps}");
 }
