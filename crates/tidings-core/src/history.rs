@@ -185,7 +185,7 @@ mod tests {
                 let draft = if position == 1 { queued.clone() } else { Draft::log("s", "x") };
                 let event = Event::seal(job, at, Timestamp::from_millis(0), &draft);
                 at = (event.seq(), event.tag());
-                Entry { position, event }
+                Entry { position, kind: "test".parse().expect("a kind"), event }
             })
             .collect()
     }

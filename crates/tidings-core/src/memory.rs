@@ -1,6 +1,7 @@
 //! The log in memory: the embedded default, gone with its process.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
@@ -13,10 +14,11 @@ use serde::Deserialize;
 use crate::{
     cursor::{Cursor, Tag},
     error::{Error, ErrorKind},
+    forgotten::{Dropped, Forgotten},
     history::History,
     ledger::{Capacity, Ledger, Record, Refusal, Reporter, Write},
     log::{Appended, Batch, Entry, EventLog, Gap, Limit, Listing, More, Query, Read, ReadOutcome, Scope, Selection},
-    names::{JobId, Kind},
+    names::JobId,
     snapshot::Snapshot,
     tail::{Tail, Wake},
     time::{Clock, Timestamp},
@@ -24,9 +26,6 @@ use crate::{
 
 /// How many entries of the whole log one read looks at, so that no reader holds the lock for long.
 const SCANNED: usize = 10_000;
-
-/// Of how many kinds it is remembered where jobs of theirs were forgotten.
-const KINDS: usize = 1000;
 
 /// How many jobs a gap over several jobs shows, the newest of those that it concerns.
 const GAP_JOBS: usize = 500;
@@ -94,27 +93,10 @@ struct State {
     droppable: BTreeSet<(Timestamp, JobId)>,
     /// Where events were dropped, of whichever job.
     dropped: Dropped,
-    /// The same of jobs that are no longer known, by kind, and of those whose kinds were too many to remember.
-    forgotten: HashMap<Kind, Dropped>,
-    forgotten_rest: Dropped,
+    /// The same of jobs that are no longer known, with how the last of them ended.
+    forgotten: Forgotten,
     /// Who has to be woken up once the lock is let go of.
     wakes: Vec<Wake>,
-}
-
-/// What is remembered of events that were dropped.
-#[derive(Clone, Copy, Debug, Default)]
-struct Dropped {
-    /// The greatest position of any of them.
-    position: u64,
-    /// How many events had been dropped of the whole log when the last of them was: greater with each of them, as
-    /// positions are not.
-    count: u64,
-}
-
-impl Dropped {
-    fn and(self, other: Self) -> Self {
-        Self { position: self.position.max(other.position), count: self.count.max(other.count) }
-    }
 }
 
 /// Events of one job that stand in a row in the whole log.
@@ -246,15 +228,17 @@ impl State {
     fn store(&mut self, records: &[Record], tail: &Tail) -> Result<(), Error> {
         let mut entries = Vec::with_capacity(records.len());
         for record in records {
-            match record {
-                Record::Deleted(job) => self.forget(*job, tail),
-                Record::Event { position, event, .. } => {
-                    entries.push(Entry { position: *position, event: event.clone() })
-                }
+            if let Record::Deleted(job) = record {
+                self.forget(*job, tail);
             }
             self.ledger
                 .apply(record)
                 .map_err(|e| Error::new(ErrorKind::Damaged, "a write was admitted wrongly").with_source(e))?;
+            if let Record::Event { position, event, .. } = record
+                && let Some(job) = self.ledger.snapshot(event.job())
+            {
+                entries.push(Entry { position: *position, kind: job.kind.clone(), event: event.clone() });
+            }
         }
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
         let job = first.event.job();
@@ -268,7 +252,7 @@ impl State {
         if let Some(finished) = snapshot.finished_at {
             self.droppable.insert((finished, job));
         }
-        self.wakes.push(tail.advance(&snapshot.kind, &entries));
+        self.wakes.push(tail.advance(&entries));
         Ok(())
     }
 
@@ -297,13 +281,8 @@ impl State {
         if let Some(history) = self.histories.remove(&job) {
             self.bytes -= history.bytes();
             self.drop_at(history.last_position());
-            if self.forgotten.len() >= KINDS && !self.forgotten.contains_key(&snapshot.kind) {
-                let rest = self.forgotten.drain().map(|(_, dropped)| dropped);
-                self.forgotten_rest = rest.fold(self.forgotten_rest, Dropped::and);
-            }
-            let through = self.forgotten.entry(snapshot.kind.clone()).or_default();
-            let now = Dropped { position: history.last_position(), count: self.dropped.count };
-            *through = through.and(now);
+            let dropped = Dropped { position: history.last_position(), count: self.dropped.count };
+            self.forgotten.push(snapshot.clone(), dropped);
         }
         self.wakes.push(tail.forget(&snapshot));
     }
@@ -315,10 +294,14 @@ impl State {
         }) {
             self.drop_first(job);
         }
-        // Events of jobs that are over go first, then those of jobs that run. Where it is the jobs themselves that
+        // What is remembered of jobs that are gone goes first, then events of jobs that are over, then those of jobs that
+        // run. Where it is the jobs themselves that
         // weigh, those that are over go: were they to go for events, one busy job would have all others forgotten, and
         // gain nothing by it.
-        while self.bytes + self.ledger.bytes() > retention.bytes {
+        while self.bytes + self.ledger.bytes() + self.forgotten.bytes() > retention.bytes {
+            if self.forgotten.pop().is_some() {
+                continue;
+            }
             if let Some((_, job)) = self.droppable.first().copied() {
                 self.drop_first(job);
             } else if let Some((_, job)) = self.ledger.longest_ended()
@@ -389,7 +372,9 @@ impl State {
             Selection::Jobs(jobs) => Some(jobs.iter().filter_map(|job| self.ledger.snapshot(*job)).collect()),
             _ => None,
         };
-        if named.as_ref().is_some_and(Vec::is_empty) {
+        // Who follows jobs that were all forgotten meanwhile is told how they ended.
+        let none_left = named.as_ref().is_some_and(Vec::is_empty);
+        if none_left && self.forgotten.after(scope, after.number()).next().is_none() {
             return ReadOutcome::UnknownJob;
         }
         let at = self.index.partition_point(|run| run.position + run.len <= after.number());
@@ -453,26 +438,23 @@ impl State {
         if after >= self.dropped.position {
             return None;
         }
-        let (mut jobs, mut covered) = (Vec::new(), 0);
+        let mut covered = self.forgotten.covered(scope, after);
+        let mut jobs: Vec<_> = self.forgotten.after(scope, after).cloned().collect();
+        let mut found = 0;
         for job in self.ledger.newest(None).filter(|job| scope.includes(job.id, &job.kind)) {
             let dropped = self.histories.get(&job.id).and_then(|history| history.dropped.as_ref());
             let Some(dropped) = dropped.filter(|dropped| dropped.position > after) else { continue };
             covered = covered.max(dropped.count);
-            if jobs.len() < GAP_JOBS {
+            if found < GAP_JOBS {
                 jobs.push(job.clone());
+                found += 1;
             }
-        }
-        let forgotten = match &scope.0 {
-            Selection::Kind(kind) => self.forgotten.get(kind).copied().unwrap_or_default().and(self.forgotten_rest),
-            Selection::All => self.forgotten.values().copied().fold(self.forgotten_rest, Dropped::and),
-            Selection::Job(_) | Selection::Jobs(_) => Dropped::default(),
-        };
-        if forgotten.position > after {
-            covered = covered.max(forgotten.count);
         }
         if covered == 0 {
             return None;
         }
+        jobs.sort_unstable_by_key(|job| Reverse(job.id));
+        jobs.truncate(GAP_JOBS);
         Some(Gap::new(after, before, jobs).with_covered(covered))
     }
 }

@@ -224,7 +224,7 @@ mod tests {
             .map(|position| {
                 let event = Event::seal(job, at, Timestamp::from_millis(position * millis), &Draft::log("s", line));
                 at = (event.seq(), event.tag());
-                Entry { position, event }
+                Entry { position, kind: "test".parse().expect("a kind"), event }
             })
             .collect()
     }

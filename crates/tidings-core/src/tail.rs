@@ -41,17 +41,15 @@ enum Topic {
 impl Tail {
     /// Tells of a batch. The log calls this under the lock that gave the batch its place, so that
     /// batches are told in their order, and wakes up whom it concerns after it has let go of that lock.
-    pub fn advance(&self, kind: &Kind, entries: &[Entry]) -> Wake {
+    pub fn advance(&self, entries: &[Entry]) -> Wake {
         let topics = self.topics.read();
-        let Some(job) = entries.first().map(|entry| entry.event.job()) else { return Wake::default() };
-        if topics.is_empty() {
-            return Wake::default();
-        }
-        let of_job = topics.get(&Topic::Job(job)).cloned();
+        let Some(first) = entries.first().filter(|_| !topics.is_empty()) else { return Wake::default() };
+        let of_job = topics.get(&Topic::Job(first.event.job())).cloned();
         if let Some(channel) = &of_job {
             channel.recent.lock().push(entries);
         }
-        let wake = Wake([of_job, topics.get(&Topic::Kind(kind.clone())).cloned(), topics.get(&Topic::All).cloned()]);
+        let wake =
+            Wake([of_job, topics.get(&Topic::Kind(first.kind.clone())).cloned(), topics.get(&Topic::All).cloned()]);
         wake.bump();
         wake
     }

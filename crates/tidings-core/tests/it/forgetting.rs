@@ -88,6 +88,40 @@ async fn who_waits_for_the_end_is_told_of_it_and_who_comes_later_is_not() {
     assert_eq!(seqs(next(&mut in_step).await), [3]);
 }
 
+/// Reads a follower up to its next gap, and says which jobs it names.
+async fn gap(follow: &mut Follow) -> Vec<(JobId, State)> {
+    loop {
+        match next(follow).await {
+            Some(Item::Gap(gap)) => return gap.jobs.iter().map(|job| (job.id, job.state)).collect(),
+            Some(_) => {}
+            None => panic!("no gap"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_follows_many_jobs_is_told_how_a_forgotten_one_ended() {
+    let server = Server::start(|host| host);
+    let (first, second) = (open(&server).await, open(&server).await);
+    let mut followers = Vec::new();
+    for scope in [Scope::all(), Scope::kind(kind("outside")), Scope::jobs([first, second]), Scope::jobs([first])] {
+        let mut follower = follow(&server, scope).await;
+        assert_eq!(seqs(next(&mut follower).await).first(), Some(&1));
+        followers.push(follower);
+    }
+    end_and_delete(&server, first).await;
+    for mut follower in followers {
+        assert_eq!(gap(&mut follower).await, [(first, State::Succeeded)]);
+        // That is told once, and of the one job alone nothing is left to come.
+        let more = tokio::time::timeout(Duration::from_secs(1), follower.next()).await;
+        let over = *follower.scope() == Scope::jobs([first]);
+        assert_eq!((more.is_err(), matches!(more, Ok(None))), (!over, over));
+    }
+    // A scope that it does not belong to has lost nothing.
+    let mut other = follow(&server, Scope::jobs([second])).await;
+    assert_eq!(seqs(next(&mut other).await), [1, 2]);
+}
+
 /// Whatever was dropped and forgotten before it, a place in the log that anybody is told has the tag of its event: without
 /// it, another log would take the place for one of its own.
 #[tokio::test(start_paused = true)]
