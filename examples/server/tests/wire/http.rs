@@ -151,6 +151,16 @@ fn a_parameter_twice_empty_or_out_of_range_is_refused() {
             }
         }
     }
+    // Several jobs may be named, and none of them with nothing.
+    for path in ["/events", "/events/sse"] {
+        let twice = Ask::get(format!("{path}?job={0}&job={0}", job.id)).open(&server);
+        assert_eq!(twice.status, 200, "{path}");
+        for query in
+            ["job".to_owned(), "job=".to_owned(), format!("job={}&job=", job.id), format!("job=&job={}", job.id)]
+        {
+            Ask::get(format!("{path}?{query}")).to(&server).problem(400, "invalid-request");
+        }
+    }
     for path in ["/jobs/{id}/short-poll", "/jobs/{id}/long-poll", "/jobs/{id}/sse", "/events/sse"] {
         let path = path.replace("{id}", &job.id);
         Ask::get(format!("{path}?after=1&after=1")).to(&server).problem(400, "invalid-request");
