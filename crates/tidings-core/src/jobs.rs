@@ -1,7 +1,7 @@
 //! Jobs: submit, report, cancel, get, list, delete.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fmt,
     panic::AssertUnwindSafe,
     sync::{
@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use crate::{
     draft::Draft,
     error::{Error, ErrorKind},
-    feed::{Feed, Page},
+    feed::{Feed, Page, ReadError},
     leases::Leases,
     ledger::{Digest, Intent, Opening, Refusal, Reporter, SameBody, Write},
     limits::Limits,
@@ -49,6 +49,8 @@ pub(crate) struct Inner {
     pub(crate) shutdown: Shutdown,
     /// Jobs that wait to be run here, the first submitted first. Those that were cancelled meanwhile are passed over.
     pub(crate) waiting: Mutex<VecDeque<JobId>>,
+    /// Jobs whose turn it is, from before their start until after their end.
+    pub(crate) attended: Mutex<HashSet<JobId>>,
     /// Told of each job that joins them.
     pub(crate) arrived: Notify,
     /// Set before the last look at those that wait: who joins them later ends by itself.
@@ -111,6 +113,7 @@ impl Jobs {
             kinds,
             shutdown,
             waiting: Mutex::default(),
+            attended: Mutex::default(),
             arrived: Notify::new(),
             closed: AtomicBool::new(false),
             leases: Leases::default(),
@@ -125,7 +128,8 @@ impl Jobs {
     ///
     /// # Errors
     ///
-    /// The problem that the one who submits is to be told.
+    /// The problem that the one who submits is to be told. Where the log does not answer, the job may have been opened
+    /// all the same.
     ///
     /// # Panics
     ///
@@ -154,10 +158,18 @@ impl Jobs {
             reporter = Some(Reporter { token: Digest::of(self.token(job).as_bytes()), lease });
         }
         let opening = Opening { key, reporter };
-        let opened = match self.write(job, Intent::Open(opening), drafts).await? {
-            Ok(appended) => appended.job,
-            Err(refusal) => return self.not_opened(refusal).await,
+        let opened = match self.write(job, Intent::Open(opening), drafts).await {
+            Ok(Ok(appended)) => Ok(appended.job),
+            Ok(Err(refusal)) => return self.not_opened(refusal).await,
+            Err(error) => match self.0.feed.job(job).await {
+                // It was written all the same.
+                Ok(job) => Ok(job),
+                Err(ReadError::UnknownJob) => return Err(error.into()),
+                // It may have been.
+                Err(_) => Err(error),
+            },
         };
+        // Whoever takes it up finds out whether it is there.
         match runs {
             Runs::Here => {
                 self.enqueue(job);
@@ -168,7 +180,7 @@ impl Jobs {
             }
             Runs::Outside { lease } => self.0.leases.begin(job, lease),
         }
-        Ok(self.accepted(opened))
+        Ok(self.accepted(opened?))
     }
 
     async fn not_opened(&self, refusal: Refusal) -> Result<Accepted, Problem> {
