@@ -207,7 +207,8 @@ impl Jobs {
         };
         // A worker's panic is its own, and whoever submits gets an answer.
         let checked = std::panic::catch_unwind(AssertUnwindSafe(|| registered.worker.check(input)));
-        let checked = checked.map_err(|_| Problem::from(ProblemKind::Internal))?;
+        let checked =
+            checked.map_err(|_| Problem::new(ProblemKind::Internal, "the look at the input has broken off"))?;
         checked.map_err(|why| Problem::new(ProblemKind::InvalidInput, why))
     }
 

@@ -129,15 +129,18 @@ impl Notifier for Lent {
 }
 
 pub(crate) fn park(config: Config, kept: Kept, limits: Limits) -> Parked {
+    park_with(config, kept, |host| host.with_limits(limits))
+}
+
+/// The same of a host that has more to it.
+pub(crate) fn park_with(config: Config, kept: Kept, more: impl FnOnce(HostBuilder) -> HostBuilder) -> Parked {
     let gate: Gate = Arc::new(watch::channel(false).0);
     let amqp = Amqp::new(config);
-    let (host, driver) = with_kinds(Host::builder(), &gate)
+    let host = with_kinds(Host::builder(), &gate)
         .with_log(kept.log.unwrap_or_else(|| Arc::new(MemoryLog::new(Retention::default()))))
         .with_cursors(kept.cursors.unwrap_or_else(|| Arc::new(MemoryCursors::default())))
-        .with_limits(limits)
-        .mount(Lent(amqp.clone()))
-        .build()
-        .expect("a host");
+        .mount(Lent(amqp.clone()));
+    let (host, driver) = more(host).build().expect("a host");
     Parked { host, amqp, gate, driver }
 }
 
