@@ -264,19 +264,20 @@ impl Client {
     /// A queue that gets all events.
     pub(crate) async fn bind_events(&self, names: &Names, arguments: FieldTable) {
         let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        let (exchange, queue) = (names.exchange.as_str(), names.events.as_str());
+        let exchange = names.exchange.as_str();
         let declared =
             self.channel.exchange_declare(exchange.into(), ExchangeKind::Topic, durable, FieldTable::default());
         declared.await.expect("an exchange");
+        let queue = names.events.as_str();
         let declared = self.channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments);
         declared.await.expect("a queue");
-        let bound = self.channel.queue_bind(
-            queue.into(),
-            exchange.into(),
-            "#".into(),
-            QueueBindOptions::default(),
-            FieldTable::default(),
-        );
+        self.bind(names, queue).await;
+    }
+
+    /// Has a queue get all events as well.
+    pub(crate) async fn bind(&self, names: &Names, queue: &str) {
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+        let bound = self.channel.queue_bind(queue.into(), names.exchange.as_str().into(), "#".into(), options, none);
         bound.await.expect("bound");
     }
 
