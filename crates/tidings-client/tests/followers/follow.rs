@@ -255,3 +255,19 @@ async fn dropping_it_closes_what_it_had_open() {
         assert_eq!(server.seen().len(), so_far);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn over_http2_one_connection_is_enough() {
+    let events = history(3);
+    let config: Config = serde_json::from_str(r#"{"protocol": "http2"}"#).expect("a configuration");
+    let replies = [
+        Reply::stream("").after(Duration::MAX).to("/sse"),
+        next_page(&events[..2]).to("/long-poll"),
+        Reply::new(200).after(Duration::MAX).to("/long-poll"),
+        Reply::stream(&blocks(&events[2..])).to("/sse"),
+    ];
+    let (server, http) = Server::new(config, replies.into_iter().chain(usual(&events)));
+    let mut follow = following(http, &events);
+    read_all(&mut follow, &events, &[LongPoll, Sse]).await;
+    assert_eq!((server.seen().len(), server.open()), (6, 1));
+}
