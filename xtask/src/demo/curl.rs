@@ -1,4 +1,4 @@
-//! What to try with curl.
+//! What to try in a browser and with curl.
 
 use tidings_client::JobId;
 
@@ -10,7 +10,12 @@ use super::api::SUBMISSION;
 pub(super) fn to_try(server: &str, job: JobId, broker: Option<&str>) -> String {
     let mut text = format!(
         "\
-The server goes on until Ctrl-C. In another terminal:
+The server goes on until Ctrl-C. In a browser, all jobs, and the one that you have just seen:
+
+    {server}/
+    {server}/#/jobs/{job}
+
+In another terminal:
 
     # all jobs of this server as they happen; leave it open
     curl --no-buffer '{server}/events?after=now'
@@ -53,7 +58,9 @@ mod tests {
         let (server, job) = ("http://127.0.0.1:7330", JobId::new());
         let text = to_try(server, job, None);
         let (lines, urls) = (text.matches("curl ").count(), text.matches(server).count());
-        assert!(lines == urls && lines > 5, "{text}");
+        // Two more are for a browser.
+        assert!(lines + 2 == urls && lines > 5, "{text}");
+        assert!(text.contains(&format!("{server}/#/jobs/{job}\n")), "{text}");
         assert!(text.contains(&format!("{server}/jobs/{job}/sse")) && text.contains(SUBMISSION), "{text}");
         assert!(!text.contains("amqp://") && to_try(server, job, Some("amqp://here")).contains("amqp://here"));
     }

@@ -88,13 +88,15 @@ const LINE = 76;
 
 /** JSON for people: what fits on a line is on one. */
 export function json(value, indent = "") {
-  const flat = JSON.stringify(value);
-  if (value === null || typeof value !== "object" || indent.length + flat.length <= LINE) return flat;
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  const isList = Array.isArray(value);
+  const [open, close] = isList ? ["[", "]"] : ["{", "}"];
+  if (Object.keys(value).length === 0) return open + close;
+  const members = (deeper) => Object.entries(value).map(
+    ([key, inner]) => (isList ? "" : `${JSON.stringify(key)}: `) + json(inner, deeper),
+  );
+  const flat = isList ? `[${members("").join(", ")}]` : `{ ${members("").join(", ")} }`;
+  if (indent.length + flat.length <= LINE && !flat.includes("\n")) return flat;
   const deeper = `${indent}  `;
-  const [open, close] = Array.isArray(value) ? ["[", "]"] : ["{", "}"];
-  const member = ([key, inner]) => {
-    const name = Array.isArray(value) ? "" : `${JSON.stringify(key)}: `;
-    return `${deeper}${name}${json(inner, deeper)}`;
-  };
-  return `${open}\n${Object.entries(value).map(member).join(",\n")}\n${indent}${close}`;
+  return `${open}\n${deeper}${members(deeper).join(`,\n${deeper}`)}\n${indent}${close}`;
 }

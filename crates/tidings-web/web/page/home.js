@@ -11,12 +11,11 @@ import { prepareForm } from "./submit.js";
 /** How many rows there are before new ones push out the oldest. Whoever asks for older ones gets more. */
 const ROWS = 50;
 
-export function showHome({ main, signal, retitle }) {
-  retitle("Jobs");
+export function showHome({ signal, show }) {
   const { content } = template("home");
   prepareForm(content.querySelector(".submit"), signal);
   const jobs = new JobList(content.querySelector(".jobs"), signal);
-  main.replaceChildren(content);
+  show(content, "Jobs");
   jobs.run();
 }
 
@@ -67,14 +66,18 @@ class JobList {
     }
   }
 
+  /** Takes over a new list, and leaves the rows that stay where they are: one of them may have the focus. */
   #replace(jobs, next) {
-    this.#jobs.clear();
-    this.#changed.clear();
-    this.#rows.replaceChildren();
+    const ids = new Set(jobs.map(({ id }) => id));
+    for (const [id, row] of this.#jobs) if (!ids.has(id)) this.#drop(id, row);
+    for (const job of jobs.toReversed()) {
+      const row = this.#jobs.get(job.id) ?? this.#add(job);
+      row.job = job;
+      row.draw();
+    }
     this.#next = next;
-    for (const job of jobs.reverse()) this.#add(job);
+    this.#limit = ROWS;
     this.#showRest();
-    this.#drawNow();
   }
 
   #add(job) {
@@ -103,10 +106,14 @@ class JobList {
   #trim() {
     for (const [id, row] of this.#jobs) {
       if (this.#jobs.size <= this.#limit) return;
-      this.#jobs.delete(id);
-      this.#changed.delete(row);
-      row.node.remove();
+      this.#drop(id, row);
     }
+  }
+
+  #drop(id, row) {
+    this.#jobs.delete(id);
+    this.#changed.delete(row);
+    row.node.remove();
   }
 
   async #showOlder() {

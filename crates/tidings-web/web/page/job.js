@@ -13,23 +13,22 @@ import { Steps } from "./steps.js";
 /** What becomes no line of the log: it is shown elsewhere. */
 const SHOWN_ELSEWHERE = new Set(["queued", "started", "progress", "cancelling", ...TERMINAL]);
 
-export async function showJob(view, id) {
-  const { main, signal, retitle } = view;
-  retitle("Job");
+export async function showJob(place, id) {
+  const { signal, show } = place;
   let job;
   let known;
   try {
     [job, known] = await Promise.all([get(jobUrl(id), { signal }), pipelines().catch(() => null)]);
   } catch (error) {
     if (signal.aborted) return;
-    return showNoJob(view, error);
+    return showNoJob(place, error);
   }
   if (signal.aborted) return;
-  const { content, parts } = template("job");
-  main.replaceChildren(content);
-  retitle(title(job));
   const steps = known?.find(({ name }) => name === job.input?.pipeline)?.steps ?? [];
-  await new JobView(parts, job, steps, signal).run();
+  const { content, parts } = template("job");
+  const view = new JobView(parts, job, steps, signal);
+  show(content, title(job));
+  await view.run();
 }
 
 class JobView {
@@ -69,7 +68,7 @@ class JobView {
   }
 
   #take(update) {
-    if (update.kind === "transport") setText(this.#parts.transport, update.transport);
+    if (update.kind === "transport") setText(this.#parts.transport, update.transport ?? "none answers");
     if (update.kind === "gap") this.#takeGap(update.gap);
     if (update.kind === "event") this.#takeEvent(update.event);
     this.#draw();
@@ -128,7 +127,8 @@ class JobView {
     setText(parts.lines, counted(this.#log.length, "line"));
     showBar(parts.bar, job);
     parts.bar.setAttribute("aria-valuetext", doing(job));
-    showText(parts.doing, job.state === "failed" ? "" : doing(job));
+    // The steps say it better, and what a job said last is no news once it has ended well.
+    showText(parts.doing, !parts.steps.hidden || job.state === "succeeded" || job.state === "failed" ? "" : doing(job));
     parts.cancel.hidden = isOver;
     parts.cancel.disabled = job.cancel_requested;
     this.#steps.draw();

@@ -40,6 +40,12 @@ export class Log {
     this.#sizer.append(this.#rows);
     view.append(this.#sizer);
     view.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    view.addEventListener("keydown", (event) => {
+      // A browser scrolls to where the end was when the key was pressed, and more comes meanwhile.
+      if (event.key !== "End" || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+      event.preventDefault();
+      this.toEnd();
+    });
     const resized = new ResizeObserver(() => this.#draw());
     resized.observe(view);
     signal.addEventListener("abort", () => resized.disconnect());

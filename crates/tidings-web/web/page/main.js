@@ -9,11 +9,14 @@ import { showRace } from "./race.js";
 import { watchServer } from "./server.js";
 
 /**
- * Each view fills what it is given, and stops all it does at its signal. It tells its title whenever it has another.
+ * Where a view puts what it shows. It stops all it does at the signal, which comes when another view is gone to.
  *
- * @type {[RegExp, (view: { main: HTMLElement, signal: AbortSignal, retitle: (title: string) => void },
- *     id?: string) => void][]}
+ * @typedef {object} Place
+ * @property {AbortSignal} signal
+ * @property {(content: Node, title: string) => void} show
  */
+
+/** @type {[RegExp, (place: Place, id?: string) => void][]} */
 const ROUTES = [
   [/^(?:#\/?)?$/, showHome],
   [/^#\/jobs\/([^/]+)$/, showJob],
@@ -23,24 +26,27 @@ const ROUTES = [
 const main = document.getElementById("main");
 let leave = new AbortController();
 
-function route() {
+/** Shows what is at the address. The first page is read from its beginning, the next ones from their heading. */
+function route({ isFirst }) {
   leave.abort();
   leave = new AbortController();
   main.replaceChildren();
-  const view = { main, signal: leave.signal, retitle: (title) => (document.title = `${title} · Tidings`) };
-  for (const [pattern, show] of ROUTES) {
+  const { signal } = leave;
+  const show = (content, title) => {
+    main.replaceChildren(content);
+    document.title = `${title} · Tidings`;
+    if (isFirst) return;
+    window.scrollTo(0, 0);
+    main.querySelector("h1").focus({ preventScroll: true });
+  };
+  for (const [pattern, view] of ROUTES) {
     const match = pattern.exec(location.hash);
-    if (match) return show(view, match[1]);
+    if (match) return view({ signal, show }, match[1]);
   }
-  showMissing(view, "There is no such page", "Nothing of this page has that address.");
+  showMissing({ signal, show }, "There is no such page", "Nothing of this page has that address.");
 }
 
-// The first page is read from its beginning; from then on, the heading is where a reader goes on.
-window.addEventListener("hashchange", () => {
-  route();
-  window.scrollTo(0, 0);
-  main.querySelector("h1")?.focus({ preventScroll: true });
-});
+window.addEventListener("hashchange", () => route({ isFirst: false }));
 
 // The link's address would be taken for that of a view.
 document.querySelector(".skip").addEventListener("click", (event) => {
@@ -54,4 +60,4 @@ watchServer((isThere, since) => {
   setText(server, isThere ? "Connected" : `No answer from the server since ${time(since)}. Trying again.`);
 });
 
-route();
+route({ isFirst: true });

@@ -15,16 +15,14 @@ const LANES = ["short-poll", "long-poll", "sse"];
 const LAG = 1000;
 const PLACES = ["first", "second", "third"];
 
-export async function showRace(view, id) {
-  const { main, signal, retitle } = view;
-  retitle("Race");
+export async function showRace(place, id) {
+  const { signal, show } = place;
   const begun = Date.now();
-  const job = await get(jobUrl(id), { signal }).catch((error) => signal.aborted || showNoJob(view, error));
+  const job = await get(jobUrl(id), { signal }).catch((error) => signal.aborted || showNoJob(place, error));
   if (signal.aborted || !job?.id) return;
   const { content, parts } = template("race");
-  main.replaceChildren(content);
-  retitle(`Race of ${title(job)}`);
   const race = new Race(parts, job, begun, signal);
+  show(content, `Race of ${title(job)}`);
   await Promise.all([race.run(), race.watchBroker()]);
 }
 

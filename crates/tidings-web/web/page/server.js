@@ -4,7 +4,7 @@
 export const BASE = new URL("./", document.baseURI);
 
 /** How often the server is asked whether it is there, and how often while it is not: ms. */
-const INTERVAL = { there: 10_000, away: 2_000 };
+const INTERVAL = { there: 5_000, away: 2_000 };
 /** How long an answer may take before the server counts as away: ms. */
 const PATIENCE = 8_000;
 

@@ -83,11 +83,10 @@ impl Drop for Driver {
 async fn keep(folder: &TempDir, said: oneshot::Sender<u16>, asked: CancellationToken) {
     // Chromium makes a process group of its own; the supervisor finds it all the same, also when this process is killed.
     let launcher = Launcher::with_program(env!("CARGO_BIN_EXE_tidings-server"));
-    let folder = folder.path();
-    let mut command = Command::new("chromedriver").with_arguments(["--port=0"]).with_folder(folder);
-    for name in ["TMPDIR", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
-        command = command.with_variable(name, folder);
-    }
+    let command = ["TMPDIR", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"]
+        .into_iter()
+        .fold(Command::new("chromedriver"), |command, name| command.with_variable(name, folder.path()))
+        .with_arguments(["--port=0"]);
     let mut running = launcher.start(command).expect("the supervisor starts");
     let mut said = Some(said);
     loop {

@@ -7,14 +7,11 @@ mod support;
 
 mod chromium;
 mod session;
+mod external;
 
-#[tokio::test]
-#[ignore = "needs a browser: cargo xtask test"]
-async fn a_browser_reaches_the_server() {
-    let server = support::Server::start("");
-    let session = session::Session::start().await;
-    session.open(&format!("http://{}/healthz", server.address)).await;
-    assert_eq!(session.text("pre").await, r#"{"status":"alive"}"#);
-    session.screenshot("healthz").await;
-    println!("{:?}", session.console().await);
-}
+mod page;
+mod log;
+mod names;
+mod pictures;
+mod faults;
+mod tabs;

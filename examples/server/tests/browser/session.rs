@@ -1,7 +1,5 @@
 //! WebDriver (W3C), as far as the tests need it.
 
-#![allow(dead_code, reason = "the tests of the page will use it all")]
-
 use std::{
     fmt,
     time::{Duration, Instant},
@@ -26,7 +24,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(crate) mod key {
     pub(crate) const TAB: &str = "\u{E004}";
     pub(crate) const ENTER: &str = "\u{E007}";
-    pub(crate) const SPACE: &str = " ";
     pub(crate) const HOME: &str = "\u{E011}";
     pub(crate) const END: &str = "\u{E010}";
 }
@@ -112,13 +109,18 @@ impl Session {
 
     /// What an expression gives in the page once it is neither false, null, 0 nor empty.
     pub(crate) async fn wait_for(&self, expression: &str) -> Value {
+        self.wait_within(HANGS, expression).await
+    }
+
+    /// The same with another limit than that of what hangs.
+    pub(crate) async fn wait_within(&self, limit: Duration, expression: &str) -> Value {
         let begun = Instant::now();
         loop {
             let value = self.run(&format!("return ({expression})"), json!([])).await;
             if !matches!(value, Value::Null | Value::Bool(false)) && value != 0 && value != "" {
                 return value;
             }
-            if begun.elapsed() > HANGS {
+            if begun.elapsed() > limit {
                 let text = self.run("return document.body.innerText", json!([])).await;
                 panic!("it does not come: {expression}\nthe page is\n{}", text.as_str().unwrap_or_default());
             }

@@ -52,6 +52,11 @@ impl Server {
         Self { address: address.parse().expect("an address"), child, _folder: folder }
     }
 
+    /// The URL of a path, or of a part of the page.
+    pub(crate) fn page(&self, path: &str) -> String {
+        format!("http://{}/{}", self.address, path.trim_start_matches('/'))
+    }
+
     pub(crate) fn connect(&self) -> TcpStream {
         let client = TcpStream::connect(self.address).expect("the listener is open");
         client.set_read_timeout(Some(HANGS)).expect("a time");
