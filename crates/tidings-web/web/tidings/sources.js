@@ -1,15 +1,19 @@
 // One way each to read a job's events: what is asked, and what an answer means. `ladder.js` picks among them.
 //
-// A source is open once it has proven itself: with the first bytes of a stream, or with a page. From then on `next()` gives
-// `{items, over}`: what came, and whether that was all. An item is `{event, cursor}` or `{gap, cursor}`; the cursor is what to
-// go on from after it.
+// A source is open once it has proven itself: with the first bytes of a stream, or with a page. From then on `next()`
+// gives `{items, over}`: what came, and whether that was all. An item is `{event, cursor}` or `{gap, cursor}`; the
+// cursor is what to go on from after it.
 
 import { Exchange } from "./exchange.js";
 import { Lost } from "./failures.js";
 import { EventStreamParser } from "./event-stream.js";
 import { sleep } from "./wait.js";
 
-/** How long a request may take until something comes of it, in milliseconds. Servers tell streams something at once. */
+/**
+
+ * How long a request may take until something comes of it, in milliseconds. Servers tell streams something at once.
+
+ */
 export const PATIENCE = 5000;
 /** What a held request is given above its hold. */
 const SLACK = 10_000;
