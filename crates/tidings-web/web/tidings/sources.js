@@ -86,34 +86,36 @@ function finished(exchange) {
 }
 
 /** Long polling. The first request is not held, so that the page proves at once that there is a way. */
-export async function openLongPoll(reading, signal) {
+export function openLongPoll(reading, signal) {
   let wait = 0;
-  const ask = async () => {
+  return openPoll(signal, async (signal) => {
     const page = await reading.pages.ask(reading, signal, "long-poll", { wait }, wait * 1000 + SLACK);
     wait = HOLD;
     return page;
-  };
-  return opened(await ask(), ask);
+  });
 }
 
 /** Short polling: asks again when the server says, or at the caller's interval. */
-export async function openShortPoll(reading, signal) {
+export function openShortPoll(reading, signal) {
   let previous;
-  const ask = async () => {
+  return openPoll(signal, async (signal) => {
     if (previous !== undefined && !previous.more) {
       await sleep(reading.interval ?? previous.retryAfter ?? 1000, signal);
     }
     previous = await reading.pages.ask(reading, signal, "short-poll", {}, SLACK, previous?.etag);
     return previous;
-  };
-  return opened(await ask(), ask);
+  });
 }
 
-function opened(page, ask) {
+/** A source that asks for one page after the other; the first one is its proof. */
+async function openPoll(signal, ask) {
+  const ending = new AbortController();
+  const either = AbortSignal.any([signal, ending.signal]);
+  let page = await ask(either);
   const next = async () => {
-    const { items, over } = page ?? (await ask());
+    const { items, over } = page ?? (await ask(either));
     page = undefined;
     return { items, over };
   };
-  return { next, close: () => {} };
+  return { next, close: () => ending.abort() };
 }
