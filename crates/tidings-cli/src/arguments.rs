@@ -12,7 +12,7 @@ use tidings_client::{Client, Config, HttpClient, JobId, Json, Kind, State, Trans
 use crate::exit;
 
 /// How long a person waits for the answer to a question, tries after failures included.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Long jobs, told to whoever waits for them: submit jobs to a Tidings server, follow them, cancel them, and run any
 /// command here as a job that others can watch.
@@ -47,6 +47,7 @@ impl Server {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Submit a job, and print its id
+    #[command(after_help = exit::HELP)]
     Submit(Submit),
     /// Follow jobs until they are over
     ///
@@ -165,6 +166,10 @@ pub(crate) struct Run {
 
 fn server(text: &str) -> Result<Server, String> {
     let server = Server(text.parse().map_err(|error: http::uri::InvalidUri| error.to_string())?);
+    // It would be shown to whoever is told where to watch, and help nobody: the server asks for none.
+    if server.0.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("a URL with a user or a password is not supported".to_owned());
+    }
     server.client().map_err(|error| error.to_string())?;
     Ok(server)
 }
@@ -253,6 +258,7 @@ mod tests {
             &["run", "--buffer", "1G", "--", "ls"],
             &["list", "--server", "https://127.0.0.1"],
             &["list", "--server", "no url"],
+            &["list", "--server", "http://user:secret@127.0.0.1"],
         ] {
             assert_eq!(parse(line).expect_err("it makes no sense"), ErrorKind::ValueValidation, "{line:?}");
         }

@@ -18,7 +18,8 @@ Exit codes:
   4    the server could not be asked, or refused
   141  nobody reads the output any more
 Of several jobs the first that applies of 4, 1 and 3 counts.
-`tidings run` ends with the exit code of its command: 128 and the signal's number where a signal ended it, 127 where
+
+`tidings run` ends with the exit code of its command: 128 and the signal's number where a signal ended it, 127 where \
 there is no such command, 126 where it can't be executed. 125 is trouble of its own.";
 
 impl Exit {

@@ -1,6 +1,6 @@
 //! `tidings follow`: jobs, until they are over.
 
-use std::io;
+use std::{collections::HashSet, io};
 
 use futures_util::{StreamExt, stream};
 use tidings_client::{Client, Error, EventType, JobId, State, Update};
@@ -14,13 +14,8 @@ use crate::{
 /// Follows all of them at once.
 pub(crate) async fn run(server: Server, options: Follow) -> Exit {
     let mut jobs = options.jobs;
-    let mut seen = Vec::new();
-    jobs.retain(|job| {
-        !seen.contains(job) && {
-            seen.push(*job);
-            true
-        }
-    });
+    let mut seen = HashSet::new();
+    jobs.retain(|job| seen.insert(*job));
     match server.client() {
         Ok(client) => follow(&client, &jobs, &options.reading).await,
         Err(error) => Exit::refused(&error),

@@ -8,8 +8,8 @@ use crate::{
     arguments::{Cancel, List, Server, Submit},
     exit::{Exit, with_causes},
     follow,
-    run::address,
     show::{say, write_line},
+    watch,
 };
 
 pub(crate) async fn submit(server: Server, options: Submit) -> Exit {
@@ -36,7 +36,7 @@ pub(crate) async fn submit(server: Server, options: Submit) -> Exit {
         return follow::follow(&client, &[job.id()], &options.reading).await;
     }
     if io::stderr().is_terminal() {
-        say(&format!("watch at {}", address(&client, &job).await));
+        say(&format!("watch at {}", watch::address(&client, &job).await));
     }
     let line = if options.reading.json { job.json().to_string() } else { job.id().to_string() };
     write_line(line.as_bytes()).map_or_else(|error| follow::unwritable(&error), |()| Exit::SUCCEEDED)

@@ -37,6 +37,7 @@ mod follow;
 mod show;
 mod bars;
 mod run;
+mod watch;
 mod text;
 
 use std::process::ExitCode;

@@ -1,12 +1,13 @@
 //! What the server has not been told yet.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use tidings_client::{Draft, EventType};
 use tidings_process::Stream;
 use tokio::sync::Notify;
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// As many events are handed out at once at most.
 const BATCH: usize = 1000;
@@ -155,7 +156,7 @@ impl State {
 
 /// What stands in the log where lines are missing.
 fn notice(lines: u64) -> String {
-    format!("tidings: {lines} lines are left out here, as the server was away for too long")
+    format!("tidings: {lines} lines are left out here: the server was away, or slower than the command")
 }
 
 fn size(draft: &Draft) -> usize {

@@ -13,7 +13,7 @@ use std::{ffi::OsString, io, sync::Arc, time::Duration};
 
 use tidings_client::{CancellationToken, Config, Draft, Json, Kind, Submission};
 use tidings_process::{Command, Ending, Launcher, Running};
-use tokio::{sync::OnceCell, time::sleep};
+use tokio::{sync::OnceCell, task::JoinSet, time::sleep};
 
 use self::{
     backlog::Backlog,
@@ -28,8 +28,6 @@ use crate::{
     exit::Exit,
     text,
 };
-
-pub(crate) use self::telling::address;
 
 /// The pauses of a client that has to be there soon after the server is.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -67,14 +65,17 @@ async fn supervise(telling: &Arc<Telling>, options: Run) -> io::Result<Exit> {
     telling.notes.note_raw(if screen.is_raw() { Raw::Yes } else { Raw::No });
     let running = Launcher::this_program().start(command)?;
     let teller = tokio::spawn(Arc::clone(telling).run(submission, Duration::from_secs(options.lease.into())));
+    // Ends with the command: what is typed afterwards is for the next program.
+    let mut typing = JoinSet::new();
     if let (Some(keyboard), Some(master)) = (screen.take_keyboard(), running.master()) {
-        tokio::spawn(screen::pass_on(keyboard, master));
+        typing.spawn(screen::pass_on(keyboard, master));
     }
 
     let mut job = Job { telling, running, stopped: None };
     job.attend(&mut signals).await?;
     let Job { running, stopped, .. } = job;
     let ending = running.wait().await?;
+    typing.shutdown().await;
     drop(screen);
     telling.notes.note_raw(Raw::No);
     telling.backlog.push(outcome(ending, stopped));
@@ -177,9 +178,9 @@ async fn impatience(signals: &mut Signals) {
 fn account(telling: &Telling) {
     let (left_out, untold) = (telling.backlog.left_out(), telling.backlog.untold());
     if left_out > 0 {
-        telling
-            .notes
-            .say(&format!("the server was away for too long: {left_out} lines were left out of the job's log"));
+        telling.notes.say(&format!(
+            "{left_out} lines were left out of the job's log: the server was away, or slower than the command"
+        ));
     }
     if untold > 0 && telling.job.initialized() {
         telling.notes.say(&format!("the server was not told the last {untold} events, the command's end among them"));

@@ -2,7 +2,6 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use http::{Request, header};
 use serde::Deserialize;
 use tidings_client::{
     CancellationToken, Client, Cursor, Error, EventType, Job, JobId, Reporter, State, Submission, Update,
@@ -10,7 +9,7 @@ use tidings_client::{
 use tokio::{sync::OnceCell, time::timeout};
 
 use super::{backlog::Backlog, notes::Notes};
-use crate::exit::with_causes;
+use crate::{exit::with_causes, watch};
 
 /// How long the server has to answer before the user is told that it is away.
 const SOON: Duration = Duration::from_secs(1);
@@ -42,7 +41,7 @@ impl Telling {
         };
         // The job exists only once.
         let _ = self.job.set(job.id());
-        self.notes.say(&format!("watch at {}", address(&self.client, &job).await));
+        self.notes.say(&format!("watch at {}", watch::address(&self.client, &job).await));
         self.report(reporter).await;
     }
 
@@ -132,27 +131,4 @@ impl Telling {
 /// Whether the server has refused a single event, and may take the next one.
 fn is_about_one_event(error: &Error) -> bool {
     error.status().is_some_and(|status| matches!(status.as_u16(), 400 | 413 | 422))
-}
-
-/// Where people can watch a job: on the server's page, if it has one, else as a stream.
-pub(crate) async fn address(client: &Client, job: &Job) -> String {
-    let base = client.base().to_string();
-    let base = base.trim_end_matches('/');
-    if has_page(client, base).await {
-        return format!("{base}/#/jobs/{}", job.id());
-    }
-    let link = job.link("sse").or_else(|| job.link("self"));
-    let link = link.and_then(|link| tidings_client::resolve(client.base(), link).ok());
-    link.map_or_else(|| format!("{base}/jobs/{}", job.id()), |link| link.to_string())
-}
-
-async fn has_page(client: &Client, base: &str) -> bool {
-    let Ok(request) = Request::get(format!("{base}/")).header(header::ACCEPT, "text/html").body(Default::default())
-    else {
-        return false;
-    };
-    client.http().send(request).await.is_ok_and(|answer| {
-        let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        answer.status().is_success() && kind.is_some_and(|kind| kind.starts_with("text/html"))
-    })
 }

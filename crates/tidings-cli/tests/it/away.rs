@@ -1,5 +1,6 @@
 //! `run`, with a server that is away for a while.
 
+use rustix::process::Signal;
 use tidings_testkit::proxy::{Mode, Proxy};
 use tokio::io::AsyncWriteExt;
 
@@ -112,4 +113,14 @@ async fn a_server_that_refuses_the_job_does_not_keep_the_command_from_running() 
     let ended = Tidings::sh(&url, "echo one; exit 3").end().await;
     assert_eq!((ended.code, ended.stdout.as_str()), (3, "one\n"));
     assert!(ended.stderr.contains("the command runs on untold"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn who_does_not_want_to_wait_for_the_server_interrupts_once_more() {
+    let server = Server::start().await;
+    let (_proxy, url) = proxied(&server, Mode::Down).await;
+    let mut program = Tidings::start(&url, &["run", "--linger", "3600", "--", "true"]);
+    program.says("does not answer").await;
+    program.signal(Signal::INT);
+    assert_eq!(program.end().await.code, 0);
 }

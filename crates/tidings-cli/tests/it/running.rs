@@ -98,6 +98,8 @@ async fn an_interrupt_cancels_the_job_and_a_second_kills() {
     program.says("watch at").await;
     program.signal(Signal::INT);
     assert_eq!(program.line().await, "asked");
+    let told = server.events_until(server.job().await, |event| event.kind == EventType::Cancelling).await;
+    assert_eq!(end(&told), ("cancelling", &json!({ "reason": "interrupted" })));
     program.signal(Signal::INT);
     assert_eq!(program.end().await.code, 137);
     assert!(!lives(&pid));
@@ -142,4 +144,16 @@ async fn a_command_whose_output_nobody_reads_has_a_broken_pipe() {
     assert_eq!(output.stdout, b"y\n");
     let events = server.events(server.job().await).await;
     assert_eq!(end(&events).1["error"]["message"], "exit status 141 (signal 13)");
+}
+
+#[tokio::test]
+async fn an_output_that_nobody_reads_does_not_hold_up_the_other() {
+    let server = Server::start().await;
+    // More than fits into all pipes on the way.
+    let mut program = Tidings::sh(&server.url(), "(yes | head -c 1000000) & read line; echo $line >&2; wait");
+    assert_eq!(program.line().await, "y");
+    program.stdin.as_mut().expect("a pipe").write_all(b"heard\n").await.expect("it is read");
+    program.says("heard").await;
+    let ended = program.end().await;
+    assert_eq!(ended.code, 0);
 }
