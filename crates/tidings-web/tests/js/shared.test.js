@@ -179,6 +179,18 @@ test("when nobody follows any more the stream is closed", async (t) => {
   await until(() => server.open === 0);
 });
 
+test("who is ended between two updates, and asks for nothing more, is let go of", async (t) => {
+  const server = await Server.start(t);
+  server.append(event(1, "queued"));
+  const { follow } = await openTab();
+  const ending = new AbortController();
+  const updates = follow(server.job, { signal: ending.signal });
+  assert.equal((await updates.next()).done, false);
+  await passUntil(() => server.open === 1);
+  ending.abort();
+  await until(() => server.open === 0);
+});
+
 test("where there is no worker each tab reads by itself", async (t) => {
   browser.loads = false;
   t.after(() => (browser.loads = true));
