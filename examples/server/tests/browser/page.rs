@@ -93,6 +93,31 @@ async fn a_job_is_started_without_a_pointer() {
 
 #[tokio::test]
 #[ignore = "needs a browser: cargo xtask test"]
+async fn any_kind_is_started_where_no_pipelines_are_listed() {
+    let server = Server::start(PIPELINES);
+    let browser = Session::start().await;
+    browser.chromium("Network.enable", json!({})).await;
+    browser.chromium("Network.setBlockedURLs", json!({ "urls": ["*/pipelines"] })).await;
+    browser.open(&server.page("/")).await;
+    assert_eq!(browser.role_and_label("textarea").await, ("textbox".into(), "Input, as JSON".into()));
+    browser.click("input[name=kind]").await;
+    browser.press(&["pipeline", key::TAB, " not JSON"].concat()).await;
+    browser.click(".submit button[value=job]").await;
+    let error = "document.querySelector('.submit .error').textContent";
+    browser.wait_for(&format!("{error}.startsWith('The input is not JSON')")).await;
+
+    browser.run("document.querySelector('textarea').value = arguments[0]", json!([r#"{"pipeline": "none"}"#])).await;
+    browser.click(".submit button[value=job]").await;
+    browser.wait_for(&format!("{error}.includes('there is no pipeline')")).await;
+
+    browser.run("document.querySelector('textarea').value = arguments[0]", json!([r#"{"pipeline": "quick"}"#])).await;
+    browser.click(".submit button[value=race]").await;
+    browser.wait_for("document.querySelector('.title .state')?.dataset.state === 'succeeded'").await;
+    assert_eq!(browser.text("h1").await, "Race");
+}
+
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test"]
 async fn a_page_shows_each_line_when_it_comes() {
     let server = Server::start("");
     let job = External::open(&server);
