@@ -184,6 +184,35 @@ async fn the_race_shows_all_transports() {
     assert_eq!(browser.console().await, [""; 0]);
 }
 
+/// A server that tells of a broker, which need not be there for that.
+const WITH_A_BROKER: &str = "const real = window.fetch;
+    window.lag = 1234;
+    window.fetch = async (url, options) => {
+        const answer = await real(url, options);
+        if (!String(url).endsWith('/transports')) return answer;
+        const told = await answer.json();
+        told.transports.push({ name: 'amqp', exchange: 'tidings.events', status: 'down', since: null, lag: window.lag });
+        return Response.json(told);
+    };";
+
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test"]
+async fn the_race_shows_how_far_behind_the_broker_is() {
+    let server = Server::start("");
+    let job = External::open(&server);
+    job.succeed();
+    let browser = Session::start().await;
+    browser.chromium("Page.addScriptToEvaluateOnNewDocument", json!({ "source": WITH_A_BROKER })).await;
+    browser.open(&server.page(&format!("#/race/{}", job.id))).await;
+    let lane =
+        "document.querySelector('.lane:last-child').innerText.split('\\n').filter((line) => line.trim()).slice(-4)";
+    browser.wait_for(&format!("{lane}.join() === 'Status,down,Lag,1,234 events'")).await;
+    // The job is over, and the broker is not done with it.
+    browser.run("lag = 0", json!([])).await;
+    browser.wait_for(&format!("{lane}.join() === 'Status,down,Lag,0 events'")).await;
+    assert_eq!(browser.run("return document.querySelector('.lane.absent')", json!([])).await, json!(null));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 #[ignore = "needs a browser: cargo xtask test"]
 async fn a_server_that_is_away_is_said_and_its_return_too() {
