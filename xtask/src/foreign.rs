@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::Result;
 use crate::install::{Install, Packaged};
+use crate::{Result, node};
 
 /// Where the clients' scripts and their lock files are.
 const SCRIPTS: &str = "examples/server/tests/foreign";
@@ -17,15 +17,13 @@ pub(crate) const VARIABLE: &str = "TIDINGS_FOREIGN_CLIENTS";
 const LOCKS: &[&str] = &["package-lock.json", "requirements.txt"];
 /// Written when all is installed: the locks as they were then.
 const STAMP: &str = "installed";
-/// The oldest Node that npm's `eventsource` runs on.
-const NODE: u32 = 20;
 
 const PYTHON: Packaged = Packaged { name: "Python with venv", packages: &["python3", "python3-venv"] };
 const CURL: Packaged = Packaged { name: "curl", packages: &["curl"] };
 
 /// Installs the clients below the target folder, and gives the folder that the tests are to find them in.
 pub(crate) fn obtain(root: &Path, install: Install) -> Result<PathBuf> {
-    require_node()?;
+    node::obtain(install)?;
     require(&CURL, &mut command("curl", &["--version"]), install)?;
     require(&PYTHON, &mut command("python3", &["-c", "import venv, ensurepip"]), install)?;
 
@@ -43,18 +41,6 @@ pub(crate) fn obtain(root: &Path, install: Install) -> Result<PathBuf> {
     run(Command::new(folder.join("python/bin/pip")).args(pip).current_dir(&folder).stdin(Stdio::null()))?;
     fs::write(stamp, locks)?;
     Ok(folder)
-}
-
-/// Debian's package may be older, so that Node is not installed here.
-fn require_node() -> Result<()> {
-    let version = command("node", &["--version"]).output().map(|output| output.stdout).unwrap_or_default();
-    let version = String::from_utf8_lossy(&version).trim().to_owned();
-    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
-    match major {
-        Some(major) if major >= NODE => Ok(()),
-        Some(_) => Err(format!("Node {NODE} or newer is needed, and this is {version}").into()),
-        None => Err(format!("Node {NODE} or newer is needed, and there is no `node`").into()),
-    }
 }
 
 /// Installs what this command is of, where the command fails.

@@ -10,6 +10,7 @@ mod browser;
 mod demo;
 mod foreign;
 mod install;
+mod node;
 mod test;
 mod tidy;
 mod workspace;

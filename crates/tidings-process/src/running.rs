@@ -34,6 +34,9 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Both of them.
+    pub const BOTH: &[Self] = &[Self::Stdout, Self::Stderr];
+
     /// Its name: `stdout` or `stderr`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -75,7 +78,7 @@ impl Running {
     ///
     /// Losing this future loses no line. A pipe that breaks counts as closed.
     pub async fn next_line(&mut self) -> Option<(Stream, String)> {
-        self.next().await
+        self.next(Stream::BOTH).await
     }
 
     /// The next bytes of either output, as many as there are now and never none, or `None` once the command and all its
@@ -84,7 +87,15 @@ impl Running {
     ///
     /// Losing this future loses nothing. A pipe that breaks counts as closed.
     pub async fn next_chunk(&mut self) -> Option<(Stream, Bytes)> {
-        self.next().await
+        self.next_chunk_of(Stream::BOTH).await
+    }
+
+    /// The next bytes of one of these outputs, or `None` once they are closed, which is when the command and all its
+    /// descendants have ended. For who can't take more from one of them, and is not to keep the other waiting.
+    ///
+    /// Losing this future loses nothing.
+    pub async fn next_chunk_of(&mut self, streams: &[Stream]) -> Option<(Stream, Bytes)> {
+        self.next(streams).await
     }
 
     /// The end that belongs to us of the terminal that the command was given, if it was given one.
@@ -134,15 +145,17 @@ impl Running {
         Ok(Ending(status))
     }
 
-    /// What comes first of the two outputs.
-    async fn next<P: Piece>(&mut self) -> Option<(Stream, P)> {
+    /// What comes first of these outputs.
+    async fn next<P: Piece>(&mut self, streams: &[Stream]) -> Option<(Stream, P)> {
         loop {
-            if self.stdout.is_none() && self.stderr.is_none() {
+            let stdout_open = streams.contains(&Stream::Stdout) && self.stdout.is_some();
+            let stderr_open = streams.contains(&Stream::Stderr) && self.stderr.is_some();
+            if !stdout_open && !stderr_open {
                 return None;
             }
             let (stream, next) = tokio::select! {
-                next = next_of(&mut self.stdout), if self.stdout.is_some() => (Stream::Stdout, next),
-                next = next_of(&mut self.stderr), if self.stderr.is_some() => (Stream::Stderr, next),
+                next = next_of(&mut self.stdout), if stdout_open => (Stream::Stdout, next),
+                next = next_of(&mut self.stderr), if stderr_open => (Stream::Stderr, next),
                 _ = self.supervisor.wait(), if !self.supervisor_gone => {
                     self.supervisor_gone = true;
                     continue;

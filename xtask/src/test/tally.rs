@@ -50,7 +50,10 @@ impl Tally {
     /// Adds what `node --test` has printed for one package, in the format of the Test Anything Protocol.
     pub(super) fn add_node(&mut self, package: &str, printed: &str) -> Counts {
         let total = |word: &str| -> u64 {
-            printed.lines().filter_map(|line| line.strip_prefix("# ")?.strip_prefix(word)?.trim().parse::<u64>().ok()).sum()
+            printed
+                .lines()
+                .filter_map(|line| line.strip_prefix("# ")?.strip_prefix(word)?.trim().parse::<u64>().ok())
+                .sum()
         };
         // A test is cancelled where it hangs, or where the file that it is in breaks.
         let counts = Counts { passed: total("pass "), failed: total("fail ") + total("cancelled ") };

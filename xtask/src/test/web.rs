@@ -9,22 +9,18 @@ use tokio::runtime::Runtime;
 
 use super::runner::Runner;
 use crate::demo::program;
-use crate::Result;
-use crate::install::{Install, Packaged};
+use crate::install::Install;
+use crate::node;
 use crate::workspace::Workspace;
 
 const PACKAGE: &str = "tidings-web";
 /// The folder of the tests in the package. Its lock file names the tools that they use.
 const TESTS: &str = "tests/js";
-const NODE: Packaged = Packaged { name: "Node.js", packages: &["nodejs", "npm"] };
-/// The oldest Node that the module runs in. Debian has it since version 13; where a package is older, or an older Node is
-/// there already, it is for people to decide where to get another one.
-const OLDEST: u32 = 20;
 /// Tells the tests where the server is that they start.
 const SERVER_VARIABLE: &str = "TIDINGS_SERVER";
 
 pub(super) fn run(runner: &mut Runner, workspace: &Workspace, install: Install) {
-    if let Err(error) = obtain_node(install) {
+    if let Err(error) = node::obtain(install) {
         return runner.fail(&error.to_string());
     }
     let Some(package) = workspace.package(PACKAGE) else {
@@ -59,38 +55,9 @@ fn test_files(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Sees to it that there is a Node that the module runs in.
-fn obtain_node(install: Install) -> Result<()> {
-    if version().is_none() {
-        NODE.install(install)?;
-    }
-    match version().as_deref().map(|version| (version, major(version))) {
-        Some((_, Some(major))) if major >= OLDEST => Ok(()),
-        Some((version, _)) => Err(format!("Node.js {OLDEST} or newer is needed, and this is {version}").into()),
-        None => Err("Node.js was installed and is not on the PATH".into()),
-    }
-}
-
-/// What `node --version` says.
-fn version() -> Option<String> {
-    let said = Command::new("node").arg("--version").stdin(Stdio::null()).output().ok()?;
-    Some(String::from_utf8(said.stdout).ok()?.trim().to_owned())
-}
-
-fn major(version: &str) -> Option<u32> {
-    version.strip_prefix('v')?.split('.').next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_major_version_is_read() {
-        assert_eq!(major("v20.20.2"), Some(20));
-        assert_eq!(major("v9.0.0-nightly"), Some(9));
-        assert_eq!(major("20"), None);
-    }
 
     #[test]
     fn tests_are_found_by_name() {
