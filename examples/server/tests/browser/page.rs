@@ -204,8 +204,7 @@ async fn the_race_shows_how_far_behind_the_broker_is() {
     let browser = Session::start().await;
     browser.chromium("Page.addScriptToEvaluateOnNewDocument", json!({ "source": WITH_A_BROKER })).await;
     browser.open(&server.page(&format!("#/race/{}", job.id))).await;
-    let lane =
-        "document.querySelector('.lane:last-child').innerText.split('\\n').filter((line) => line.trim()).slice(-4)";
+    let lane = "(document.querySelector('.lane:last-child')?.innerText ?? '').split('\\n').filter((line) => line.trim()).slice(-4)";
     browser.wait_for(&format!("{lane}.join() === 'Status,down,Lag,1,234 events'")).await;
     // The job is over, and the broker is not done with it.
     browser.run("lag = 0", json!([])).await;
