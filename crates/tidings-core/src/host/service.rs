@@ -137,6 +137,9 @@ impl Host {
         if named.len() > NAMED_JOBS {
             return Err(invalid(format!("{} jobs are named of at most {NAMED_JOBS}", named.len())));
         }
+        if named.contains(&"") {
+            return Err(invalid("a parameter job is empty".to_owned()));
+        }
         let kind = params.one("kind")?;
         let parse = |kind: &str| kind.parse::<Kind>().map_err(|_| invalid(format!("{kind:?} can't be a kind of jobs")));
         let kind = kind.map(parse).transpose()?;

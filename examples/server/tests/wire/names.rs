@@ -54,6 +54,19 @@ fn another_host_is_refused() {
     Ask::get(format!("http://{}/jobs", server.address)).host("elsewhere.example.org").to(&server).expect(200);
 }
 
+/// Probes go by address, whatever names the server is configured to go by.
+#[test]
+fn probes_are_answered_whatever_host_says() {
+    let server = Server::start(r#"hosts = ["jobs.example.org"]"#);
+    for path in ["/healthz", "/readyz", "/pipelines"] {
+        for host in ["10.0.0.7:7330", "127.0.0.1", "elsewhere.example.org", "jobs.example.org"] {
+            Ask::get(path).host(host).to(&server).expect(200);
+        }
+        raw(&server, format!("GET {path} HTTP/1.1\r\nconnection: close\r\n\r\n").as_bytes()).expect(200);
+    }
+    Ask::get("/jobs").host("10.0.0.7:7330").to(&server).problem(421, "wrong-host");
+}
+
 #[test]
 fn configured_hosts_are_answered() {
     let server = Server::start(r#"hosts = ["jobs.example.org", "other.example.org:8080"]"#);
