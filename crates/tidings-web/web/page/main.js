@@ -19,8 +19,8 @@ import { watchServer } from "./server.js";
 /** @type {[RegExp, (place: Place, id?: string) => void][]} */
 const ROUTES = [
   [/^(?:#\/?)?$/, showHome],
-  [/^#\/jobs\/([^/]+)$/, showJob],
-  [/^#\/race\/([^/]+)$/, showRace],
+  [/^#\/jobs\/([\w-]+)$/, showJob],
+  [/^#\/race\/([\w-]+)$/, showRace],
 ];
 
 const main = document.getElementById("main");

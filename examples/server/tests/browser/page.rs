@@ -13,10 +13,10 @@ use crate::{
 const PIPELINES: &str = r#"
 [[pipelines.quick.steps]]
 name = "greet"
-command = ["sh", "-c", "echo hello; echo careful >&2"]
+command = ["sh", "-c", "echo hello"]
 [[pipelines.quick.steps]]
 name = "leave"
-command = ["sh", "-c", "echo goodbye"]
+command = ["sh", "-c", "echo goodbye >&2"]
 
 [[pipelines.endless.steps]]
 name = "wait"
@@ -38,10 +38,10 @@ async fn a_job_goes_from_submit_to_result() {
 
     browser.wait_for("document.querySelector('.title .state')?.dataset.state === 'succeeded'").await;
     assert_eq!(browser.text("h1").await, "quick");
-    let lines = browser.wait_for(&format!("{LINES}.length === 3 && {LINES}")).await;
-    assert_eq!(lines, json!(["hello", "careful", "goodbye"]));
+    let lines = browser.wait_for(&format!("{LINES}.length === 2 && {LINES}")).await;
+    assert_eq!(lines, json!(["hello", "goodbye"]));
     let streams = browser.run("return [...document.querySelectorAll('.line')].map((l) => l.dataset.stream)", json!([]));
-    assert_eq!(streams.await, json!(["stdout", "stderr", "stdout"]));
+    assert_eq!(streams.await, json!(["stdout", "stderr"]));
     let steps = browser.run("return [...document.querySelectorAll('.step')].map((s) => s.dataset.state)", json!([]));
     assert_eq!(steps.await, json!(["succeeded", "succeeded"]));
     let result = browser.text(".outcome").await;
@@ -51,7 +51,7 @@ async fn a_job_goes_from_submit_to_result() {
     let id = browser.run("return location.hash.split('/').at(-1)", json!([])).await;
     assert_eq!(server.job(id.as_str().expect("an id"))["state"], "succeeded");
     browser.run("location.reload()", json!([])).await;
-    assert_eq!(browser.wait_for(&format!("{LINES}.length === 3 && {LINES}")).await, lines);
+    assert_eq!(browser.wait_for(&format!("{LINES}.length === 2 && {LINES}")).await, lines);
     browser.click(".trail a").await;
     browser.wait_for("document.querySelector('.row .state')?.textContent === 'succeeded'").await;
     assert_eq!(browser.console().await, [""; 0]);
@@ -89,6 +89,31 @@ async fn a_job_is_started_without_a_pointer() {
     browser.press(key::TAB).await;
     assert_eq!(browser.run("return document.activeElement.textContent", json!([])).await, "Race the transports");
     assert_eq!(browser.console().await, [""; 0]);
+}
+
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test"]
+async fn any_kind_is_started_where_no_pipelines_are_listed() {
+    let server = Server::start(PIPELINES);
+    let browser = Session::start().await;
+    browser.chromium("Network.enable", json!({})).await;
+    browser.chromium("Network.setBlockedURLs", json!({ "urls": ["*/pipelines"] })).await;
+    browser.open(&server.page("/")).await;
+    assert_eq!(browser.role_and_label("textarea").await, ("textbox".into(), "Input, as JSON".into()));
+    browser.click("input[name=kind]").await;
+    browser.press(&["pipeline", key::TAB, " not JSON"].concat()).await;
+    browser.click(".submit button[value=job]").await;
+    let error = "document.querySelector('.submit .error').textContent";
+    browser.wait_for(&format!("{error}.startsWith('The input is not JSON')")).await;
+
+    browser.run("document.querySelector('textarea').value = arguments[0]", json!([r#"{"pipeline": "none"}"#])).await;
+    browser.click(".submit button[value=job]").await;
+    browser.wait_for(&format!("{error}.includes('there is no pipeline')")).await;
+
+    browser.run("document.querySelector('textarea').value = arguments[0]", json!([r#"{"pipeline": "quick"}"#])).await;
+    browser.click(".submit button[value=race]").await;
+    browser.wait_for("document.querySelector('.title .state')?.dataset.state === 'succeeded'").await;
+    assert_eq!(browser.text("h1").await, "Race");
 }
 
 #[tokio::test]
@@ -157,6 +182,34 @@ async fn the_race_shows_all_transports() {
     let broker = browser.text(".lane.absent").await;
     assert!(broker.contains("No broker is configured"), "{broker}");
     assert_eq!(browser.console().await, [""; 0]);
+}
+
+/// A server that tells of a broker, which need not be there for that.
+const WITH_A_BROKER: &str = "const real = window.fetch;
+    window.lag = 1234;
+    window.fetch = async (url, options) => {
+        const answer = await real(url, options);
+        if (!String(url).endsWith('/transports')) return answer;
+        const told = await answer.json();
+        told.transports.push({ name: 'amqp', exchange: 'tidings.events', status: 'down', since: null, lag: window.lag });
+        return Response.json(told);
+    };";
+
+#[tokio::test]
+#[ignore = "needs a browser: cargo xtask test"]
+async fn the_race_shows_how_far_behind_the_broker_is() {
+    let server = Server::start("");
+    let job = External::open(&server);
+    job.succeed();
+    let browser = Session::start().await;
+    browser.chromium("Page.addScriptToEvaluateOnNewDocument", json!({ "source": WITH_A_BROKER })).await;
+    browser.open(&server.page(&format!("#/race/{}", job.id))).await;
+    let lane = "(document.querySelector('.lane:last-child')?.innerText ?? '').split('\\n').filter((line) => line.trim()).slice(-4)";
+    browser.wait_for(&format!("{lane}.join() === 'Status,down,Lag,1,234 events'")).await;
+    // The job is over, and the broker is not done with it.
+    browser.run("lag = 0", json!([])).await;
+    browser.wait_for(&format!("{lane}.join() === 'Status,down,Lag,0 events'")).await;
+    assert_eq!(browser.run("return document.querySelector('.lane.absent')", json!([])).await, json!(null));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

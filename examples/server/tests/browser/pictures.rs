@@ -90,7 +90,8 @@ async fn a_deploy_is_seen_running_and_done() {
     let browser = Session::start().await;
     browser.look(1280, 800, "light").await;
     browser.open(&server.page(&format!("#/jobs/{}", server.submit("deploy")))).await;
-    let running = "document.querySelector('.step[aria-current] .step-name')?.textContent === 'test' \
+    // From within the third step to the end of the fourth, which takes a while.
+    let running = "document.querySelector('.title .state')?.dataset.state === 'running' \
                    && parseInt(document.querySelector('.lines').textContent) > 45";
     browser.wait_for(running).await;
     keep(&browser, "a-deploy-that-runs").await;

@@ -107,7 +107,8 @@ impl Session {
         outcome["value"].clone()
     }
 
-    /// What an expression gives in the page once it is neither false, null, 0 nor empty.
+    /// What an expression gives in the page once it is neither false, null, 0 nor empty. What it asks of an element that
+    /// is not there yet is null.
     pub(crate) async fn wait_for(&self, expression: &str) -> Value {
         self.wait_within(HANGS, expression).await
     }
@@ -115,8 +116,11 @@ impl Session {
     /// The same with another limit than that of what hangs.
     pub(crate) async fn wait_within(&self, limit: Duration, expression: &str) -> Value {
         let begun = Instant::now();
+        let script = format!(
+            "try {{ return ({expression}) }} catch (error) {{ if (!(error instanceof TypeError)) throw error }}"
+        );
         loop {
-            let value = self.run(&format!("return ({expression})"), json!([])).await;
+            let value = self.run(&script, json!([])).await;
             if !matches!(value, Value::Null | Value::Bool(false)) && value != 0 && value != "" {
                 return value;
             }
