@@ -208,7 +208,8 @@ fn browser_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) 
         return runner.fail(&format!("{error}. Or leave these tests out: --no-browser"));
     }
     for (package, mut command) in marked(workspace, NEEDS_A_BROWSER) {
-        command.args(["--", "--ignored"]);
+        // Most of them wait most of the time, for a proxy that has to misbehave for a while.
+        command.args(["--", "--ignored", "--test-threads=4"]);
         runner.test(&package.name, command);
     }
 }

@@ -1,12 +1,11 @@
 //! The way out: events, from the log to the broker.
 
-use std::{collections::HashMap, sync::Arc, task::Poll, time::Duration};
+use std::{sync::Arc, task::Poll, time::Duration};
 
 use futures_util::Stream;
 use lapin::PublisherConfirm;
 use tidings_core::{
-    Batch, Cursor, CursorStore, Error, Event, Feed, Follow, Gap, GapScope, Item, JobId, Jobs, Kind, Limit, ReadError,
-    Scope, Shutdown,
+    Batch, Cursor, CursorStore, Error, Feed, Follow, Gap, GapScope, Item, Jobs, Limit, ReadError, Scope, Shutdown,
 };
 use tokio::time::Instant;
 
@@ -69,7 +68,6 @@ impl Outlet {
             publisher: Publisher::new(channel, self.broker.answer),
             window: Window::new(self.window, self.broker.answer),
             follow,
-            kinds: HashMap::new(),
             place,
         };
         let end = tokio::select! {
@@ -124,9 +122,6 @@ struct Session<'a> {
     publisher: Publisher,
     window: Window<PublisherConfirm>,
     follow: Follow,
-    /// The kinds of the jobs whose events were told and that are not over: a job may be forgotten before its last
-    /// events are told.
-    kinds: HashMap<JobId, Kind>,
     place: &'a mut Place,
 }
 
@@ -166,38 +161,21 @@ impl Session<'_> {
     async fn tell_events(&mut self, events: Batch) -> Result<(), Fault> {
         let scope = Scope::all();
         for entry in events.iter() {
-            match self.message(&entry.event) {
-                Some(message) => self.publish(message, Some(scope.cursor(entry))).await?,
-                None => self.window.push_place(scope.cursor(entry)),
-            }
+            self.publish(Message::event(&entry.kind, &entry.event), Some(scope.cursor(entry))).await?;
         }
         Ok(())
     }
 
-    /// The message for an event; none where its job was forgotten since the event was read, and nothing of it was told
-    /// before, so that nobody waits for it.
-    fn message(&mut self, event: &Event) -> Option<Message> {
-        let kind = self.kinds.remove(&event.job());
-        let kind = kind.or_else(|| self.outlet.feed.known(event.job()).map(|job| job.kind.clone()))?;
-        let message = Message::event(&kind, event);
-        if !event.is_terminal() {
-            self.kinds.insert(event.job(), kind);
-        }
-        Some(message)
-    }
-
-    /// Tells for each job what is no longer kept of it. Of jobs that are no longer known there is nothing to tell.
+    /// Tells for each job what is no longer kept of it; of one that is no longer known, how it ended.
     async fn tell_gap(&mut self, gap: &Gap) -> Result<(), Fault> {
-        // Among what was dropped may be the ends of jobs.
-        self.kinds.clear();
         tracing::warn!(jobs = gap.jobs.len(), "events were dropped before they could be told; telling of the gap");
         for job in &gap.jobs {
-            let page = match self.outlet.feed.read(job.id, Cursor::START, NONE).await {
-                Ok(page) => page,
-                Err(ReadError::UnknownJob) => continue,
+            let own = match self.outlet.feed.read(job.id, Cursor::START, NONE).await {
+                Ok(page) => page.gap,
+                Err(ReadError::UnknownJob) => Some(Gap::new(0, job.cursor(), vec![job.clone()])),
                 Err(error) => return Err(error.into()),
             };
-            let Some(own) = page.gap else { continue };
+            let Some(own) = own else { continue };
             let body = self.outlet.jobs.gap_json(&own, GapScope::OneJob);
             let time = own.jobs.first().map_or(job.updated_at, |dropped| dropped.updated_at);
             self.publish(Message::gap(&job.kind, job.id, own.cursor, time, body), None).await?;

@@ -140,8 +140,61 @@ async fn events_of_a_forgotten_job_are_nothing_to_catch_up_with() {
     let rig = parked.run();
     assert_eq!(rig.status().lag, 5);
     rig.caught_up().await;
+    // How it ended is told all the same.
+    let gap = client.consume(&names.events).await.message().await;
+    assert_eq!(
+        gap.properties.message_id().as_ref().map(ToString::to_string),
+        Some(format!("{}:gap:4", accepted.job.id))
+    );
+    let body: serde_json::Value = serde_json::from_slice(&gap.data).expect("JSON");
+    assert_eq!((&body["job"]["state"], &body["job"]["seq"]), (&"succeeded".into(), &3.into()));
     rig.shut_down().await;
     client.clean_up(&names).await;
+}
+
+/// However soon a job is forgotten, its end is told, or a gap with the job as it ended; and nothing twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a broker: cargo xtask test"]
+async fn the_end_of_a_job_that_is_forgotten_at_once_is_told() {
+    let (broker, names) = (broker().await, Names::new());
+    let client = Client::connect(&broker.url()).await;
+    client.bind_events(&names, FieldTable::default()).await;
+    let rig = start(names.config(&broker.url()));
+    rig.up().await;
+    let mut inbox = client.consume(&names.events).await;
+    let jobs = rig.host.jobs();
+    for told in [true, false].repeat(25) {
+        let submission = Submission::new("outside".parse().expect("a kind"), tidings_core::Json::null());
+        let accepted = jobs.submit(submission.with_lease(support::DEADLINE)).await.expect("accepted");
+        // Its first events are told by then, or are being told.
+        if told {
+            rig.caught_up().await;
+        }
+        let last = vec![Draft::succeeded(&tidings_core::Json::null())];
+        jobs.report(accepted.job.id, None, last).await.expect("reported");
+        jobs.delete(accepted.job.id).await.expect("deleted");
+        let mut seq = 0;
+        while seq < 3 {
+            let message = inbox.message().await;
+            let body: serde_json::Value = serde_json::from_slice(&message.data).expect("JSON");
+            assert!(message.routing_key.as_str().contains(&accepted.job.id.to_string()), "{body}");
+            let next = if type_of(&message) == "gap" {
+                assert_eq!(body["job"]["state"], "succeeded");
+                body["resumed_at"].as_u64().map(|at| at - 1)
+            } else {
+                assert_eq!(body["seq"].as_u64(), Some(seq + 1));
+                body["seq"].as_u64()
+            };
+            seq = next.expect("a number");
+        }
+    }
+    rig.caught_up().await;
+    rig.shut_down().await;
+    client.clean_up(&names).await;
+}
+
+fn type_of(message: &lapin::message::Delivery) -> &str {
+    message.properties.kind().as_ref().map_or("", |kind| kind.as_str())
 }
 
 #[tokio::test(flavor = "multi_thread")]

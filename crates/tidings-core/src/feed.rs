@@ -24,6 +24,9 @@ use crate::{
 /// How much a follower reads from the log at once.
 const FOLLOWED: Limit = Limit { events: 1000, bytes: CHUNK };
 
+/// No limit: for what is held at the tail, which is bounded.
+const ALL: Limit = Limit { events: usize::MAX, bytes: usize::MAX };
+
 /// The events of a log, for whoever reads them. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Feed {
@@ -171,15 +174,39 @@ impl Feed {
         Watch { seen: subscription.version(), subscription }
     }
 
+    /// Reads as [`read`](Self::read) does, for who has watched the job since before the last read: where it was forgotten
+    /// in between, that is still told how it ended. A job is only forgotten once it is over.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`read`](Self::read).
+    pub(crate) async fn read_on(
+        &self,
+        watch: &Watch,
+        job: JobId,
+        after: Cursor,
+        limit: Limit,
+    ) -> Result<Page, ReadError> {
+        let read = self.read(job, after, limit).await;
+        let Err(ReadError::UnknownJob) = read else { return read };
+        let last = watch.subscription.last_read(after, limit).ok_or(ReadError::UnknownJob)?;
+        let job = last.job.ok_or(ReadError::UnknownJob)?;
+        let batches = if last.events.is_empty() { Vec::new() } else { vec![last.events] };
+        Ok(Page { job, gap: last.gap, cursor: last.through, more: last.more, batches })
+    }
+
     /// Waits until a job is over, and gives it as of then.
     ///
     /// # Errors
     ///
-    /// Where the job is unknown, or is forgotten meanwhile, or the log can't be read.
+    /// Where the job is unknown, or the log can't be read.
     pub async fn finished(&self, job: JobId) -> Result<Arc<Snapshot>, ReadError> {
         let mut watch = self.watch(&Scope::job(job));
         loop {
-            let snapshot = self.job(job).await?;
+            let snapshot = match (self.job(job).await, watch.subscription.forgotten()) {
+                (Err(ReadError::UnknownJob), Some(last)) => last.clone(),
+                (known, _) => known?,
+            };
             if snapshot.state.is_terminal() {
                 return Ok(snapshot);
             }
@@ -258,7 +285,8 @@ pub enum Item {
 }
 
 /// Follows some jobs. As a stream it ends once nothing can come any more: after the terminal event of the one job,
-/// once every named job is over, or when the job is forgotten; never for a kind or for all.
+/// once every named job is over; never for a kind or for all. Of a job that is forgotten meanwhile, which is over by then,
+/// it still hands on the end, or a gap with the job as it ended.
 ///
 /// It is a cursor and a place at the [`Tail`](crate::Tail): nothing is queued for it, and a follower that is not polled
 /// costs nobody anything. Dropping it ends it.
@@ -410,8 +438,12 @@ impl Follow {
                 }
                 Next::Reading(reading) => match std::task::ready!(reading.as_mut().poll(cx)) {
                     Ok(read) => self.take(read),
-                    // The job was forgotten while it was followed: nothing more can come.
-                    Err(ReadError::UnknownJob | ReadError::Mismatch) => self.next = Next::End,
+                    // The job was forgotten while it was followed. What it had left to say is held at the tail.
+                    Err(ReadError::UnknownJob) => match self.last_read() {
+                        Some(read) => self.take(read),
+                        None => self.next = Next::End,
+                    },
+                    Err(ReadError::Mismatch) => self.next = Next::End,
                     Err(error) => {
                         self.next = Next::Look;
                         return Poll::Ready(Some(Err(error)));
@@ -419,6 +451,11 @@ impl Follow {
                 },
             }
         }
+    }
+
+    fn last_read(&self) -> Option<crate::log::Read> {
+        self.scope.as_job()?;
+        self.subscription.last_read(self.cursor, ALL)
     }
 
     fn take(&mut self, read: crate::log::Read) {

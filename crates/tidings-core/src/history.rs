@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
+    cursor::Tag,
     log::{Batch, Entry, Limit},
     recent::CHUNK,
     snapshot::Snapshot,
@@ -118,6 +119,14 @@ impl History {
         self.sealed.get(chunk).map_or(self.open.as_slice(), AsRef::as_ref).get(at)
     }
 
+    /// The tag of the event with this seq, where it is kept or is the last that was dropped.
+    pub(crate) fn tag(&self, seq: u64) -> Option<Tag> {
+        match &self.dropped {
+            Some(dropped) if dropped.job.seq == seq => Some(dropped.job.tag),
+            _ => self.get(seq).map(|entry| entry.event.tag()),
+        }
+    }
+
     /// Events in a row that follow the one with the seq `after`: as many as one chunk has of them, up to the limit.
     pub(crate) fn read(&mut self, after: u64, limit: Limit) -> Batch {
         let kept = (after + 1).saturating_sub(self.first_seq());
@@ -164,7 +173,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{cursor::Tag, draft::Draft, event::Event, json::Json, names::JobId, time::Timestamp};
+    use crate::{draft::Draft, event::Event, json::Json, names::JobId, time::Timestamp};
 
     const ALL: Limit = Limit { events: usize::MAX, bytes: usize::MAX };
 
@@ -176,7 +185,7 @@ mod tests {
                 let draft = if position == 1 { queued.clone() } else { Draft::log("s", "x") };
                 let event = Event::seal(job, at, Timestamp::from_millis(0), &draft);
                 at = (event.seq(), event.tag());
-                Entry { position, event }
+                Entry { position, kind: "test".parse().expect("a kind"), event }
             })
             .collect()
     }

@@ -68,6 +68,7 @@ mod snapshot;
 mod ledger;
 mod error;
 mod log;
+mod forgotten;
 mod history;
 mod memory;
 mod framing;

@@ -184,6 +184,8 @@ impl Limit {
 pub struct Entry {
     /// Its number within the whole log.
     pub position: u64,
+    /// What sort of job it happened to: the job itself may be forgotten while the entry is on its way to a reader.
+    pub kind: Kind,
     /// What happened.
     pub event: Event,
 }
@@ -284,8 +286,8 @@ pub struct Gap {
     /// Grows with each event that is dropped of the jobs that it concerns. Who is told of a gap that covers no more
     /// than the last one knows it already.
     pub covered: u64,
-    /// The jobs whose events are missing, each as of the last of its events that is no longer kept or later. Of very
-    /// many the newest.
+    /// The jobs whose events are missing, each as of the last of its events that is no longer kept or later. Those that
+    /// are no longer known are among them, as they ended, for as long as the log remembers that. Of very many the newest.
     pub jobs: Vec<Arc<Snapshot>>,
 }
 

@@ -1,6 +1,7 @@
 //! The log in memory: the embedded default, gone with its process.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
@@ -13,10 +14,11 @@ use serde::Deserialize;
 use crate::{
     cursor::{Cursor, Tag},
     error::{Error, ErrorKind},
+    forgotten::{Dropped, Forgotten},
     history::History,
     ledger::{Capacity, Ledger, Record, Refusal, Reporter, Write},
     log::{Appended, Batch, Entry, EventLog, Gap, Limit, Listing, More, Query, Read, ReadOutcome, Scope, Selection},
-    names::{JobId, Kind},
+    names::JobId,
     snapshot::Snapshot,
     tail::{Tail, Wake},
     time::{Clock, Timestamp},
@@ -24,9 +26,6 @@ use crate::{
 
 /// How many entries of the whole log one read looks at, so that no reader holds the lock for long.
 const SCANNED: usize = 10_000;
-
-/// Of how many kinds it is remembered where jobs of theirs were forgotten.
-const KINDS: usize = 1000;
 
 /// How many jobs a gap over several jobs shows, the newest of those that it concerns.
 const GAP_JOBS: usize = 500;
@@ -94,27 +93,10 @@ struct State {
     droppable: BTreeSet<(Timestamp, JobId)>,
     /// Where events were dropped, of whichever job.
     dropped: Dropped,
-    /// The same of jobs that are no longer known, by kind, and of those whose kinds were too many to remember.
-    forgotten: HashMap<Kind, Dropped>,
-    forgotten_rest: Dropped,
+    /// The same of jobs that are no longer known, with how the last of them ended.
+    forgotten: Forgotten,
     /// Who has to be woken up once the lock is let go of.
     wakes: Vec<Wake>,
-}
-
-/// What is remembered of events that were dropped.
-#[derive(Clone, Copy, Debug, Default)]
-struct Dropped {
-    /// The greatest position of any of them.
-    position: u64,
-    /// How many events had been dropped of the whole log when the last of them was: greater with each of them, as
-    /// positions are not.
-    count: u64,
-}
-
-impl Dropped {
-    fn and(self, other: Self) -> Self {
-        Self { position: self.position.max(other.position), count: self.count.max(other.count) }
-    }
 }
 
 /// Events of one job that stand in a row in the whole log.
@@ -124,6 +106,17 @@ struct Run {
     job: JobId,
     seq: u64,
     len: u64,
+    /// The tag of the event before the run, of whichever job. It is known here even when that event is not kept.
+    before: Tag,
+}
+
+impl Run {
+    /// The place before the event at `offset`, where that one is kept: in the run, the one before is of the same job, and
+    /// is kept or the last that was dropped.
+    fn place_before(&self, offset: u64, history: &History) -> Cursor {
+        let tag = offset.checked_sub(1).and_then(|before| history.tag(self.seq + before));
+        Cursor::new(self.position + offset - 1, tag.unwrap_or(self.before))
+    }
 }
 
 impl MemoryLog {
@@ -235,33 +228,35 @@ impl State {
     fn store(&mut self, records: &[Record], tail: &Tail) -> Result<(), Error> {
         let mut entries = Vec::with_capacity(records.len());
         for record in records {
-            match record {
-                Record::Deleted(job) => self.forget(*job, tail),
-                Record::Event { position, event, .. } => {
-                    entries.push(Entry { position: *position, event: event.clone() })
-                }
+            if let Record::Deleted(job) = record {
+                self.forget(*job, tail);
             }
             self.ledger
                 .apply(record)
                 .map_err(|e| Error::new(ErrorKind::Damaged, "a write was admitted wrongly").with_source(e))?;
+            if let Record::Event { position, event, .. } = record
+                && let Some(job) = self.ledger.snapshot(event.job())
+            {
+                entries.push(Entry { position: *position, kind: job.kind.clone(), event: event.clone() });
+            }
         }
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
         let job = first.event.job();
-        self.end = (last.position, last.event.tag());
+        let (_, tag_before) = std::mem::replace(&mut self.end, (last.position, last.event.tag()));
         let history = self.histories.entry(job).or_default();
         let before = history.bytes();
         entries.iter().cloned().for_each(|entry| history.push(entry));
         self.bytes += history.bytes() - before;
-        self.index_run(first, entries.len() as u64);
+        self.index_run(first, entries.len() as u64, tag_before);
         let Some(snapshot) = self.ledger.snapshot(job) else { return Ok(()) };
         if let Some(finished) = snapshot.finished_at {
             self.droppable.insert((finished, job));
         }
-        self.wakes.push(tail.advance(&snapshot.kind, &entries));
+        self.wakes.push(tail.advance(&entries));
         Ok(())
     }
 
-    fn index_run(&mut self, first: &Entry, len: u64) {
+    fn index_run(&mut self, first: &Entry, len: u64, before: Tag) {
         let (job, seq, position) = (first.event.job(), first.event.seq(), first.position);
         if let Some(run) = self.index.back_mut()
             && (run.job, run.seq + run.len, run.position + run.len) == (job, seq, position)
@@ -269,7 +264,7 @@ impl State {
             run.len += len;
             return;
         }
-        self.index.push_back(Run { position, job, seq, len });
+        self.index.push_back(Run { position, job, seq, len, before });
         // At twice what was left the last time, so that each run is looked at a few times in its life.
         if self.index.len() > self.index_limit {
             self.index.retain(|run| self.histories.get(&run.job).is_some_and(|h| h.first_seq() < run.seq + run.len));
@@ -278,24 +273,18 @@ impl State {
     }
 
     fn forget(&mut self, job: JobId, tail: &Tail) {
-        let Some(snapshot) = self.ledger.snapshot(job) else { return };
+        let Some(snapshot) = self.ledger.snapshot(job).cloned() else { return };
         if let Some(finished) = snapshot.finished_at {
             self.droppable.remove(&(finished, job));
         }
-        let kind = snapshot.kind.clone();
         self.ledger.forget(job);
         if let Some(history) = self.histories.remove(&job) {
             self.bytes -= history.bytes();
             self.drop_at(history.last_position());
-            if self.forgotten.len() >= KINDS && !self.forgotten.contains_key(&kind) {
-                let rest = self.forgotten.drain().map(|(_, dropped)| dropped);
-                self.forgotten_rest = rest.fold(self.forgotten_rest, Dropped::and);
-            }
-            let through = self.forgotten.entry(kind).or_default();
-            let now = Dropped { position: history.last_position(), count: self.dropped.count };
-            *through = through.and(now);
+            let dropped = Dropped { position: history.last_position(), count: self.dropped.count };
+            self.forgotten.push(snapshot.clone(), dropped);
         }
-        self.wakes.push(tail.forget(job));
+        self.wakes.push(tail.forget(&snapshot));
     }
 
     /// Drops what is too much, after something was added to `job`.
@@ -305,10 +294,14 @@ impl State {
         }) {
             self.drop_first(job);
         }
-        // Events of jobs that are over go first, then those of jobs that run. Where it is the jobs themselves that
+        // What is remembered of jobs that are gone goes first, then events of jobs that are over, then those of jobs that
+        // run. Where it is the jobs themselves that
         // weigh, those that are over go: were they to go for events, one busy job would have all others forgotten, and
         // gain nothing by it.
-        while self.bytes + self.ledger.bytes() > retention.bytes {
+        while self.bytes + self.ledger.bytes() + self.forgotten.bytes() > retention.bytes {
+            if self.forgotten.pop().is_some() {
+                continue;
+            }
             if let Some((_, job)) = self.droppable.first().copied() {
                 self.drop_first(job);
             } else if let Some((_, job)) = self.ledger.longest_ended()
@@ -357,11 +350,7 @@ impl State {
         let (Some(snapshot), Some(history)) = (self.ledger.snapshot(job), self.histories.get_mut(&job)) else {
             return ReadOutcome::UnknownJob;
         };
-        let known = match &history.dropped {
-            Some(dropped) if dropped.job.seq == after.number() => Some(dropped.job.tag),
-            _ => history.get(after.number()).map(|entry| entry.event.tag()),
-        };
-        if after.number() > snapshot.seq || known.is_some_and(|tag| !after.agrees_with(tag)) {
+        if after.number() > snapshot.seq || history.tag(after.number()).is_some_and(|tag| !after.agrees_with(tag)) {
             return ReadOutcome::Mismatch;
         }
         let gap = history.dropped.as_ref().filter(|dropped| after.number() < dropped.job.seq);
@@ -378,91 +367,94 @@ impl State {
     }
 
     fn read_all(&self, scope: &Scope, after: Cursor, limit: Limit) -> ReadOutcome {
-        let end = self.end.0;
+        let end = Cursor::new(self.end.0, self.end.1);
         let named: Option<Vec<_>> = match &scope.0 {
             Selection::Jobs(jobs) => Some(jobs.iter().filter_map(|job| self.ledger.snapshot(*job)).collect()),
             _ => None,
         };
-        if named.as_ref().is_some_and(Vec::is_empty) {
+        // Who follows jobs that were all forgotten meanwhile is told how they ended.
+        let none_left = named.as_ref().is_some_and(Vec::is_empty);
+        if none_left && self.forgotten.after(scope, after.number()).next().is_none() {
             return ReadOutcome::UnknownJob;
         }
         let at = self.index.partition_point(|run| run.position + run.len <= after.number());
-        if after.number() > end || self.tag_at(after.number()).is_some_and(|tag| !after.agrees_with(tag)) {
+        if after.number() > end.number() || self.tag_at(after.number()).is_some_and(|tag| !after.agrees_with(tag)) {
             return ReadOutcome::Mismatch;
         }
         let (mut entries, mut bytes, mut scanned) = (Vec::new(), 0, 0);
-        let mut through = end;
+        // Where reading goes on, and the place before the first event that was found.
+        let (mut through, mut resumed) = (end, None);
         'all: for run in self.index.range(at..) {
-            let skip = (after.number() + 1).saturating_sub(run.position);
+            if scanned >= SCANNED {
+                through = Cursor::new(run.position - 1, run.before);
+                break;
+            }
+            scanned += 1;
             let included = self.ledger.snapshot(run.job).is_some_and(|job| scope.includes(run.job, &job.kind));
-            let history = self.histories.get(&run.job).filter(|_| included);
-            for offset in skip..run.len {
-                let entry = history.and_then(|history| history.get(run.seq + offset));
-                let size = entry.map_or(0, |entry| entry.event.json().len());
-                let full = entries.len() >= limit.events.max(1) || (bytes + size > limit.bytes && !entries.is_empty());
-                if full || scanned >= SCANNED {
-                    through = run.position + offset - 1;
+            let Some(history) = self.histories.get(&run.job).filter(|_| included) else { continue };
+            let unread = (after.number() + 1).saturating_sub(run.position);
+            let first = unread.max(history.first_seq().saturating_sub(run.seq));
+            let mut place = run.place_before(first, history);
+            for offset in first..run.len {
+                let Some(entry) = history.get(run.seq + offset) else { break };
+                let full = entries.len() >= limit.events.max(1)
+                    || (bytes + entry.event.json().len() > limit.bytes && !entries.is_empty());
+                if full || scanned > SCANNED {
+                    through = place;
                     break 'all;
                 }
-                if history.is_none() {
-                    scanned += 1;
-                    break;
-                }
-                bytes += size;
+                resumed.get_or_insert(place);
+                place = scope.cursor(entry);
+                bytes += entry.event.json().len();
                 scanned += 1;
-                entries.extend(entry.cloned());
+                entries.push(entry.clone());
             }
         }
-        let resumed_at = entries.first().map_or(through + 1, |entry| entry.position);
-        let gap = self.gap(scope, after.number(), resumed_at);
+        let gap = self.gap(scope, after.number(), resumed.unwrap_or(through));
         let more = match named {
-            _ if through < end => More::Now,
+            _ if through.number() < end.number() => More::Now,
             Some(jobs) if jobs.iter().all(|job| job.state.is_terminal()) => More::Never,
             _ => More::Later,
         };
         let count = entries.len();
-        ReadOutcome::Read(
-            Read::new(None, Batch::new(entries.into(), 0..count), Cursor::unchecked(through), more).with_gap(gap),
-        )
+        ReadOutcome::Read(Read::new(None, Batch::new(entries.into(), 0..count), through, more).with_gap(gap))
     }
 
-    /// The tag of the event at a position of the whole log, where it is kept or is the last that was dropped of its
-    /// job.
+    /// The tag of the event at a position of the whole log, where it is known.
     fn tag_at(&self, position: u64) -> Option<Tag> {
-        let run = self.index.get(self.index.partition_point(|run| run.position + run.len <= position))?;
-        let history = self.histories.get(&run.job)?;
-        match &history.dropped {
-            Some(dropped) if dropped.position == position => Some(dropped.job.tag),
-            _ => Some(history.get(run.seq + position.checked_sub(run.position)?)?.event.tag()),
+        if position == self.end.0 {
+            return Some(self.end.1);
         }
+        let next = self.index.partition_point(|run| run.position <= position);
+        if let Some(run) = self.index.get(next).filter(|run| run.position == position + 1) {
+            return Some(run.before);
+        }
+        let run = self.index.get(next.checked_sub(1)?)?;
+        let offset = Some(position - run.position).filter(|offset| *offset < run.len)?;
+        self.histories.get(&run.job)?.tag(run.seq + offset)
     }
 
-    fn gap(&self, scope: &Scope, after: u64, resumed_at: u64) -> Option<Gap> {
+    fn gap(&self, scope: &Scope, after: u64, before: Cursor) -> Option<Gap> {
         if after >= self.dropped.position {
             return None;
         }
-        let (mut jobs, mut covered) = (Vec::new(), 0);
+        let mut covered = self.forgotten.covered(scope, after);
+        let mut jobs: Vec<_> = self.forgotten.after(scope, after).cloned().collect();
+        let mut found = 0;
         for job in self.ledger.newest(None).filter(|job| scope.includes(job.id, &job.kind)) {
             let dropped = self.histories.get(&job.id).and_then(|history| history.dropped.as_ref());
             let Some(dropped) = dropped.filter(|dropped| dropped.position > after) else { continue };
             covered = covered.max(dropped.count);
-            if jobs.len() < GAP_JOBS {
+            if found < GAP_JOBS {
                 jobs.push(job.clone());
+                found += 1;
             }
-        }
-        let forgotten = match &scope.0 {
-            Selection::Kind(kind) => self.forgotten.get(kind).copied().unwrap_or_default().and(self.forgotten_rest),
-            Selection::All => self.forgotten.values().copied().fold(self.forgotten_rest, Dropped::and),
-            Selection::Job(_) | Selection::Jobs(_) => Dropped::default(),
-        };
-        if forgotten.position > after {
-            covered = covered.max(forgotten.count);
         }
         if covered == 0 {
             return None;
         }
-        let before = resumed_at - 1;
-        let cursor = self.tag_at(before).map_or(Cursor::unchecked(before), |tag| Cursor::new(before, tag));
-        Some(Gap::new(after, cursor, jobs).with_covered(covered))
+        jobs.sort_unstable_by_key(|job| Reverse(job.id));
+        jobs.truncate(GAP_JOBS);
+        Some(Gap::new(after, before, jobs).with_covered(covered))
     }
 }

@@ -1,11 +1,15 @@
 //! The last events of a job that has readers, encoded once for all of them.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::{cursor::Cursor, framing::Framing, log::Entry};
+use crate::{
+    cursor::Cursor,
+    framing::Framing,
+    log::{Batch, Entry},
+};
 
 /// The most that one reader is handed at once.
 pub(crate) const CHUNK: usize = 64 * 1024;
@@ -65,6 +69,15 @@ impl Recent {
         }
     }
 
+    /// All events that follow the one with the number `after`, where they are held.
+    pub(crate) fn entries_after(&self, after: u64) -> Option<Batch> {
+        let (first, last) = (self.entries.front()?.event.seq(), self.entries.back()?.event.seq());
+        let skip = (after + 1).checked_sub(first).filter(|_| after <= last)?;
+        let entries: Arc<[Entry]> = self.entries.iter().skip(usize::try_from(skip).ok()?).cloned().collect();
+        let range = 0..entries.len();
+        Some(Batch::new(entries, range))
+    }
+
     /// What follows the event with the number `after`.
     pub(crate) fn after(&mut self, after: u64, framing: &'static Framing) -> Held {
         self.find(after, framing).unwrap_or(Held::Elsewhere)
@@ -98,14 +111,9 @@ impl Recent {
         let silent = self.pushed.is_some_and(|pushed| pushed.elapsed() > KEPT_FOR);
         if silent && self.entries.len() > 1 {
             let last = self.entries.pop_back();
-            self.clear();
+            *self = Self::default();
             self.push(last.as_slice());
         }
-    }
-
-    /// Holds nothing any more, so that readers ask the log.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
     }
 }
 
@@ -216,7 +224,7 @@ mod tests {
             .map(|position| {
                 let event = Event::seal(job, at, Timestamp::from_millis(position * millis), &Draft::log("s", line));
                 at = (event.seq(), event.tag());
-                Entry { position, event }
+                Entry { position, kind: "test".parse().expect("a kind"), event }
             })
             .collect()
     }

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -14,10 +14,12 @@ use parking_lot::{Mutex, RwLock};
 use slab::Slab;
 
 use crate::{
+    cursor::Cursor,
     framing::Framing,
-    log::{Entry, Scope, Selection},
+    log::{Entry, Gap, Limit, More, Read, Scope, Selection},
     names::{JobId, Kind},
     recent::{Held, Recent},
+    snapshot::Snapshot,
 };
 
 /// The wake-up that a log advances.
@@ -39,26 +41,26 @@ enum Topic {
 impl Tail {
     /// Tells of a batch. The log calls this under the lock that gave the batch its place, so that
     /// batches are told in their order, and wakes up whom it concerns after it has let go of that lock.
-    pub fn advance(&self, kind: &Kind, entries: &[Entry]) -> Wake {
+    pub fn advance(&self, entries: &[Entry]) -> Wake {
         let topics = self.topics.read();
-        let Some(job) = entries.first().map(|entry| entry.event.job()) else { return Wake::default() };
-        if topics.is_empty() {
-            return Wake::default();
-        }
-        let of_job = topics.get(&Topic::Job(job)).cloned();
+        let Some(first) = entries.first().filter(|_| !topics.is_empty()) else { return Wake::default() };
+        let of_job = topics.get(&Topic::Job(first.event.job())).cloned();
         if let Some(channel) = &of_job {
             channel.recent.lock().push(entries);
         }
-        let wake = Wake([of_job, topics.get(&Topic::Kind(kind.clone())).cloned(), topics.get(&Topic::All).cloned()]);
+        let wake =
+            Wake([of_job, topics.get(&Topic::Kind(first.kind.clone())).cloned(), topics.get(&Topic::All).cloned()]);
         wake.bump();
         wake
     }
 
-    /// Tells that a job is no longer known, so that whoever waits for it looks again.
-    pub fn forget(&self, job: JobId) -> Wake {
-        let channel = self.topics.read().get(&Topic::Job(job)).cloned();
+    /// Tells that a job is no longer known, and what it was last: whoever waits for it is still told how it ended, and
+    /// whoever comes later is not.
+    pub fn forget(&self, job: &Arc<Snapshot>) -> Wake {
+        let channel = self.topics.write().remove(&Topic::Job(job.id));
         if let Some(channel) = &channel {
-            channel.recent.lock().clear();
+            // A job is forgotten once.
+            let _ = channel.forgotten.set(job.clone());
         }
         let wake = Wake([channel, None, None]);
         wake.bump();
@@ -116,6 +118,8 @@ struct Channel {
     signal: Signal,
     /// Only filled for the topic of one job.
     recent: Mutex<Recent>,
+    /// The one job as it was last, written by the log when it forgets it.
+    forgotten: OnceLock<Arc<Snapshot>>,
 }
 
 /// A reader's place at the tail. Dropping it gives the place up.
@@ -160,6 +164,27 @@ impl Subscription {
 }
 
 impl Subscription {
+    /// The one job that this is about as it was last, where it was forgotten since this began.
+    pub(crate) fn forgotten(&self) -> Option<&Arc<Snapshot>> {
+        match self.places.as_slice() {
+            [Place { channel, .. }] => channel.forgotten.get(),
+            _ => None,
+        }
+    }
+
+    /// What the log would have said last after a cursor of the one job that this is about, where it was forgotten since
+    /// this began: its events up to the end, or a gap where not all of them are held any more or they are too many.
+    pub(crate) fn last_read(&self, after: Cursor, limit: Limit) -> Option<Read> {
+        let [Place { channel, .. }] = self.places.as_slice() else { return None };
+        let job = channel.forgotten.get()?;
+        let held = channel.recent.lock().entries_after(after.number()).filter(|held| held.len() <= limit.events);
+        let gap = match held {
+            Some(_) => None,
+            None => Some(Gap::new(after.number(), job.cursor(), vec![job.clone()])),
+        };
+        Some(Read::new(Some(job.clone()), held.unwrap_or_default(), job.cursor(), More::Never).with_gap(gap))
+    }
+
     /// To be called now and then while nothing happens: lets go of what is held for readers that lag.
     pub(crate) fn rest(&self) {
         self.places.iter().for_each(|place| place.channel.recent.lock().rest());
@@ -174,8 +199,9 @@ impl Drop for Subscription {
         for place in &self.places {
             let (waker, left) = place.channel.signal.leave(place.slot);
             wakers.push(waker);
-            // Others join under the same lock, so nobody comes in between.
-            if left == 0 {
+            // Others join under the same lock, so nobody comes in between. Where the job was forgotten, the place under its
+            // name is another one, or none.
+            if left == 0 && topics.get(&place.topic).is_some_and(|known| Arc::ptr_eq(known, &place.channel)) {
                 topics.remove(&place.topic);
             }
         }

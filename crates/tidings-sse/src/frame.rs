@@ -58,7 +58,7 @@ mod tests {
 
     fn frame(framing: &Framing, draft: &Draft) -> (String, Event) {
         let event = Event::seal(JobId::new(), (0, Tag::START), Timestamp::from_millis(0), draft);
-        let entry = Entry { position: 9, event: event.clone() };
+        let entry = Entry { position: 9, kind: "build".parse().expect("a kind"), event: event.clone() };
         let mut out = Vec::new();
         (framing.event)(&entry, event.cursor(), &mut out);
         (String::from_utf8(out).expect("text"), event)

@@ -277,6 +277,26 @@ async fn a_stream_of_all_may_begin_at_the_end() {
     assert_eq!(problem(stream(&server, &job, "?after=now", &[]).await).await, "invalid-cursor");
 }
 
+/// The end of a log whose last job was forgotten is one place, and the event with the same number in another log is
+/// another.
+#[tokio::test(start_paused = true)]
+async fn the_id_of_a_gap_over_many_jobs_vouches_for_its_history() {
+    let (before, job) = server(Retention::default()).await;
+    job.lines(4).await.expect("written");
+    job.finish().await.expect("written");
+    job.delete().await.expect("deleted");
+    let mut response = before.get("/events?kind=conformance", &[]).await.expect("a request");
+    let seen = blocks(&String::from_utf8_lossy(&response.chunk().await.expect("open").expect("not over")));
+    assert_eq!((seen.len(), seen[0].event.as_deref()), (1, Some("gap")));
+    let id = &seen[0].id;
+    assert_eq!(*id, before.host().feed().end().to_string());
+    assert!(id.starts_with("7-"), "{id}");
+    let (after, job) = server(Retention::default()).await;
+    job.lines(10).await.expect("written");
+    let refused = after.get("/events?kind=conformance", &[("last-event-id", id)]).await.expect("a request");
+    assert_eq!(problem(refused).await, "cursor-mismatch");
+}
+
 #[tokio::test(start_paused = true)]
 async fn over_many_jobs_a_gap_shows_those_that_it_concerns() {
     let mut retention = Retention::default();

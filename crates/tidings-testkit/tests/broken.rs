@@ -81,6 +81,7 @@ each_fails_where_it_must! {
     one_that_polls_by_timer: PollsByTimer fails WakesParkedReaders;
     one_that_looks_too_often: LooksTooOften fails WakesParkedReaders;
     one_that_waits_for_what_is_deleted: WaitsForTheDeleted fails EndsWithADeletedJob;
+    one_that_hides_the_end_of_what_is_deleted: HidesDeletedEnds fails EndsWithADeletedJob;
 }
 
 #[test]

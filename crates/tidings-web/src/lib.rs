@@ -1,7 +1,8 @@
 //! Tidings in a browser: the JavaScript module that follows jobs, embedded and served.
 //!
 //! [`Web`] is a service that answers `GET` and `HEAD` for the files in this crate's folder `web`: `tidings.js`, the
-//! modules that it imports, and `tidings.d.ts`, its types. There is no build step: what is served is what was written.
+//! modules that it imports, and `tidings.d.ts`, its types; and at `/` a page on which jobs are started and watched. There
+//! is no build step: what is served is what was written.
 //!
 //! # Guarantees
 //!

@@ -203,7 +203,7 @@ impl Host {
                 () = self.shutdown().begun() => End::Shutdown,
                 () = &mut deadline => End::Time,
             };
-            let page = self.feed().read(hold.job, hold.after, hold.limit).await?;
+            let page = self.feed().read_on(&hold.watch, hold.job, hold.after, hold.limit).await?;
             if end == End::News && !page.is_news() {
                 continue;
             }

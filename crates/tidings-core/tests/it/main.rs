@@ -8,6 +8,7 @@ mod running;
 mod reporting;
 mod shutting_down;
 mod retaining;
+mod forgetting;
 mod folding;
 mod listing;
 mod answering;

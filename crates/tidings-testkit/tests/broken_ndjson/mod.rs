@@ -63,6 +63,8 @@ pub(crate) enum Fault {
     LooksTooOften,
     /// Who follows a job that is deleted waits for ever.
     WaitsForTheDeleted,
+    /// Who follows a job that is deleted is let go, and never told how it ended.
+    HidesDeletedEnds,
 }
 
 /// A transport with a fault.
@@ -164,7 +166,7 @@ impl Pump {
         }
         // A job that is reported from outside is not waited for.
         let waits = jobs.lease(job).is_none() && !self.has(Fault::CutsAtShutdown);
-        let (mut first, mut over) = (true, false);
+        let mut first = true;
         loop {
             let item = tokio::select! {
                 biased;
@@ -180,14 +182,20 @@ impl Pump {
                         lines.send(jobs.gap_json(&gap, GapScope::OneJob)).await?;
                     }
                 }
+                Some(Ok(Item::Events(_)))
+                    if self.cx.feed.known(job).is_none() && self.has(Fault::WaitsForTheDeleted) =>
+                {
+                    return lines.left().await;
+                }
+                Some(Ok(Item::Events(_))) if self.cx.feed.known(job).is_none() && self.has(Fault::HidesDeletedEnds) => {
+                    return Ok(());
+                }
                 Some(Ok(Item::Events(events))) => {
                     for entry in events.iter() {
                         self.tell(entry, lines).await?;
-                        over = entry.event.is_terminal();
                     }
                 }
                 Some(Ok(_) | Err(_)) => return Ok(()),
-                None if !over && self.has(Fault::WaitsForTheDeleted) => return lines.left().await,
                 None => return Ok(()),
             }
             first = false;

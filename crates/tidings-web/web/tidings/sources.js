@@ -26,7 +26,7 @@ export async function openStream(reading, signal) {
   const exchange = new Exchange(reading.sender("sse"), signal);
   const parser = new EventStreamParser();
   const begun = Date.now();
-  let first;
+  let ahead;
   try {
     const url = reading.url("sse");
     await exchange.send(url, { headers: { accept: "text/event-stream" } }, PATIENCE);
@@ -34,7 +34,7 @@ export async function openStream(reading, signal) {
     if (status === 204) return finished(exchange);
     if (status !== 200) throw await exchange.refusal();
     if (!headers.get("content-type")?.startsWith("text/event-stream")) throw new Lost("the answer is no event stream");
-    first = await exchange.read(Math.max(0, begun + PATIENCE - Date.now()));
+    ahead = Promise.resolve(await exchange.read(Math.max(0, begun + PATIENCE - Date.now())));
   } catch (error) {
     exchange.close();
     throw error;
@@ -43,8 +43,10 @@ export async function openStream(reading, signal) {
   let brought = false;
   const next = async () => {
     for (;;) {
-      const bytes = first !== undefined ? first : await exchange.read(reading.silence() ?? SILENCE);
-      first = undefined;
+      const bytes = await ahead;
+      // What a caller has not asked for yet is lost when the connection breaks, so that a piece is always asked for.
+      if (bytes !== null) ahead = exchange.read(reading.silence() ?? SILENCE);
+      ahead.catch(() => {});
       // Only after a job's last event is the end of a stream its end. One that told nothing says when to come back.
       if (bytes === null) throw new Lost("the stream broke off", { retryAfter: brought ? null : parser.retry });
       const items = parser.push(bytes).map(itemOf);

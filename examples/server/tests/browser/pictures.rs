@@ -91,7 +91,7 @@ async fn a_deploy_is_seen_running_and_done() {
     browser.look(1280, 800, "light").await;
     browser.open(&server.page(&format!("#/jobs/{}", server.submit("deploy")))).await;
     let running = "document.querySelector('.step[aria-current] .step-name')?.textContent === 'test' \
-                   && document.querySelectorAll('.line').length > 15";
+                   && parseInt(document.querySelector('.lines').textContent) > 45";
     browser.wait_for(running).await;
     keep(&browser, "a-deploy-that-runs").await;
     browser.wait_for("document.querySelector('.title .state').dataset.state === 'succeeded'").await;

@@ -30,3 +30,12 @@ export async function passUntil(condition, step = 100) {
     await pass(step);
   }
 }
+
+/** Lets time pass until a condition holds: not before so many milliseconds, and hardly later. */
+export async function passExactly(milliseconds, condition) {
+  await pass(milliseconds - 1);
+  assert.ok(!condition(), "it comes about too early");
+  // On a busy machine a timer may be set late; so time goes on as slowly as it can.
+  const late = await passUntil(condition, 1);
+  assert.ok(late <= 2000, `it comes about ${late} ms too late`);
+}
