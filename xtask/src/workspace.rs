@@ -16,7 +16,7 @@ use crate::Result;
 const FOREIGN_FOLDERS: &[&str] = &["target", "node_modules"];
 const DOT_FOLDERS: &[&str] = &[".cargo", ".ci", ".github"];
 /// What else is text has no extension at all, as `.ci/run`.
-const TEXT: &[&str] = &["rs", "toml", "md", "sh", "yml", "yaml"];
+const TEXT: &[&str] = &["rs", "toml", "md", "sh", "yml", "yaml", "js", "ts", "html", "css"];
 
 /// The repository's text files, and the packages among them.
 ///

@@ -36,9 +36,12 @@ pub(crate) enum Verdict {
 impl Verdict {
     pub(crate) fn of(problem: ProblemKind) -> Self {
         match problem {
-            ProblemKind::Overloaded | ProblemKind::Internal | ProblemKind::TooManyRequests => Self::Later,
+            // A log that does not answer is one of these.
+            ProblemKind::Overloaded | ProblemKind::TooManyRequests => Self::Later,
             ProblemKind::ShuttingDown => Self::Elsewhere,
             ProblemKind::UnknownJob => Self::Done,
+            // `Internal` among them, as when the look at its input panics: another try would end the same, and all that
+            // is behind it in the queue would wait for it.
             _ => Self::Never,
         }
     }
@@ -84,8 +87,12 @@ mod tests {
     #[test]
     fn trouble_of_this_host_is_no_fault_of_a_submission() {
         assert_eq!(Verdict::of(ProblemKind::Overloaded), Verdict::Later);
-        assert_eq!(Verdict::of(ProblemKind::Internal), Verdict::Later);
         assert_eq!(Verdict::of(ProblemKind::ShuttingDown), Verdict::Elsewhere);
         assert_eq!(Verdict::of(ProblemKind::UnknownJob), Verdict::Done);
+    }
+
+    #[test]
+    fn what_breaks_a_host_each_time_is_not_tried_for_ever() {
+        assert_eq!(Verdict::of(ProblemKind::Internal), Verdict::Never);
     }
 }

@@ -173,6 +173,11 @@ impl Session<'_> {
                 acknowledge(&acker, limit).await
             }
             Verdict::Elsewhere => self.hand_back(&arrived.delivery).await,
+            // The broker is about to take it back, and would close the channel for it.
+            Verdict::Later if arrived.at.elapsed() >= self.intake.acknowledge_after => {
+                tracing::warn!("there has been no room for a submission for so long that it is handed back");
+                self.hand_back(&arrived.delivery).await
+            }
             // Kept, and not handed back: that would count against the delivery limit.
             Verdict::Later => {
                 tracing::debug!(%problem, "there is no room for a submission just now");

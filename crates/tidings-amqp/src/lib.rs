@@ -8,6 +8,8 @@
 //! - Every event is published, persistent and confirmed, in the order of the log. After a broken connection or a
 //!   refusal the relay goes back to the first event that is not confirmed, so some may come twice, under the same
 //!   message id: a consumer takes an event only if its `seq` is one more than its last of that job.
+//! - A queue that is full and rejects holds up all others, as each gets the events in their order. What it refuses is
+//!   tried again after growing pauses, alone, and [`Config::pause_seconds`] is the longest.
 //! - A broker that is away keeps nobody from anything. The relay tries again for as long as it runs, and catches up
 //!   from the log. What the log has dropped by then is told as a message of type `gap`.
 //! - A submission is acknowledged when its job is over, so that a crash hands it to another host. With a `message_id`

@@ -14,6 +14,7 @@ use crate::{
     fault::{Fault, within},
     message::Message,
     monitor::{Monitor, Side},
+    pauses::Pauses,
     publisher::Publisher,
     topology::Topology,
     window::{Route, Told, Window},
@@ -46,6 +47,8 @@ pub(crate) struct Place {
     confirmed: Cursor,
     /// When it has to be saved, where it has moved since it was.
     save_at: Option<Instant>,
+    /// Whether the broker has refused an event, and has not taken a whole window since, or all there is.
+    refused: bool,
 }
 
 impl Outlet {
@@ -53,7 +56,7 @@ impl Outlet {
     pub(crate) async fn place(&self) -> Result<Place, Error> {
         let confirmed = self.cursors.load(CURSOR).await?.unwrap_or_default();
         self.monitor.confirmed(confirmed.number());
-        Ok(Place { confirmed, save_at: None })
+        Ok(Place { confirmed, save_at: None, refused: false })
     }
 
     /// Publishes over one connection. Comes back once everything is told after the last job is over.
@@ -62,11 +65,17 @@ impl Outlet {
         let link = self.broker.connect("tidings: events").await?;
         let channel = link.confirming_channel().await?;
         within(self.broker.answer, "declare an exchange", self.topology.declare_events(&channel)).await?;
-        self.monitor.connected(Side::Publishing);
+        let mut window = Window::new(self.window, self.broker.answer);
+        if place.refused {
+            window.narrow().await?;
+        } else {
+            self.monitor.connected(Side::Publishing);
+        }
         let mut session = Session {
             outlet: self,
             publisher: Publisher::new(channel, self.broker.answer),
-            window: Window::new(self.window, self.broker.answer),
+            window,
+            pauses: Pauses::up_to(self.broker.pause),
             follow,
             place,
         };
@@ -85,12 +94,24 @@ impl Outlet {
         self.shutdown.are_jobs_over() && place.confirmed.number() >= self.feed.end().number()
     }
 
+    /// Waits before the next try.
+    pub(crate) async fn pause(&self, pauses: &mut Pauses, lasted: Duration) {
+        // Five seconds are left then, too few for a long pause.
+        if self.shutdown.are_jobs_over() {
+            pauses.reset();
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pauses.after(lasted)) => {}
+            () = self.shutdown.jobs_over(), if !self.shutdown.are_jobs_over() => {}
+        }
+    }
+
     async fn follow(&self, place: &mut Place) -> Result<Follow, Fault> {
         match self.feed.follow(Scope::all(), place.confirmed).await {
             Err(ReadError::Mismatch) => {
                 let cursor = place.confirmed;
                 tracing::warn!(%cursor, "the saved place is one in another log; beginning with this one's first event");
-                *place = Place { confirmed: Cursor::START, save_at: None };
+                *place = Place { confirmed: Cursor::START, save_at: None, ..*place };
                 self.monitor.confirmed(0);
                 Ok(self.feed.follow(Scope::all(), Cursor::START).await?)
             }
@@ -121,6 +142,8 @@ struct Session<'a> {
     outlet: &'a Outlet,
     publisher: Publisher,
     window: Window<PublisherConfirm>,
+    /// Between two tries to have an event taken that was refused.
+    pauses: Pauses,
     follow: Follow,
     place: &'a mut Place,
 }
@@ -134,6 +157,28 @@ enum Next {
 
 impl Session<'_> {
     async fn run(&mut self) -> Result<(), Fault> {
+        loop {
+            match self.tell().await {
+                Err(fault @ Fault::Refused(_)) => self.step_back(&fault).await?,
+                end => return end,
+            }
+        }
+    }
+
+    /// Goes back to the first event that is not told, after a pause. It may be one queue of many that is full: another
+    /// connection would be no better than this one, and all that is sent again the other queues get again.
+    async fn step_back(&mut self, fault: &Fault) -> Result<(), Fault> {
+        self.outlet.monitor.lost(Side::Publishing, fault);
+        self.place.refused = true;
+        self.outlet.save(self.place).await;
+        self.window.narrow().await?;
+        self.outlet.pause(&mut self.pauses, Duration::ZERO).await;
+        self.follow = self.outlet.follow(self.place).await?;
+        Ok(())
+    }
+
+    /// Tells what comes, until everything is told after the last job is over.
+    async fn tell(&mut self) -> Result<(), Fault> {
         let mut last = None;
         while last.is_none_or(|last| self.place.confirmed.number() < last) {
             let (save_at, all_told) = (self.place.save_at, self.window.is_empty());
@@ -151,7 +196,7 @@ impl Session<'_> {
                     Next::Item(Some(Err(error))) => return Err(error.into()),
                     // A log never ends: this place in it is no longer one.
                     Next::Item(None) => return Err(ReadError::Mismatch.into()),
-                    Next::Nothing(cursor) => self.outlet.reached(self.place, cursor),
+                    Next::Nothing(cursor) => self.reached(cursor),
                 },
             }
         }
@@ -203,7 +248,20 @@ impl Session<'_> {
             tracing::debug!(through = ?told.through, "no queue is bound for an event");
         }
         if let Some(cursor) = told.through {
-            self.outlet.reached(self.place, cursor);
+            self.reached(cursor);
+        }
+    }
+
+    fn reached(&mut self, cursor: Cursor) {
+        self.outlet.reached(self.place, cursor);
+        if !self.place.refused {
+            return;
+        }
+        self.pauses.reset();
+        // A queue that is short takes one now and then, which does not make it a broker that can be used.
+        if self.window.is_wide() || cursor.number() >= self.outlet.feed.end().number() {
+            self.place.refused = false;
+            self.outlet.monitor.connected(Side::Publishing);
         }
     }
 }

@@ -111,14 +111,7 @@ async fn publish(outlet: &Outlet, mut place: Place) {
         let begun = Instant::now();
         let Err(fault) = outlet.session(&mut place).await else { return };
         outlet.monitor.lost(Side::Publishing, &fault);
-        // Five seconds are left then, too few for a long pause.
-        if outlet.shutdown.are_jobs_over() {
-            pauses.reset();
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pauses.after(begun.elapsed())) => {}
-            () = outlet.shutdown.jobs_over(), if !outlet.shutdown.are_jobs_over() => {}
-        }
+        outlet.pause(&mut pauses, begun.elapsed()).await;
     }
 }
 

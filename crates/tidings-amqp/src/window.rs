@@ -10,10 +10,16 @@ use crate::fault::{Fault, Unkept};
 
 /// Messages that are published and not yet confirmed. Whatever order the broker confirms them in, they leave in the
 /// order in which they were published, so that a place is only passed once all before it is told.
+///
+/// After a refusal it is one message wide, and one wider with each that is confirmed (as in the slow start of RFC 5681,
+/// 3.1). What one queue refuses the others get, and get again: so with each try that is one message, and besides at most
+/// as many as were confirmed.
 #[derive(Debug)]
 pub(crate) struct Window<F> {
     pending: VecDeque<Pending<F>>,
     size: usize,
+    /// The size without a refusal.
+    most: usize,
     /// How long the broker may take to confirm a message.
     limit: Duration,
 }
@@ -46,7 +52,24 @@ pub(crate) enum Route {
 
 impl<F: Future<Output = lapin::Result<Confirmation>> + Unpin> Window<F> {
     pub(crate) fn new(size: usize, limit: Duration) -> Self {
-        Self { pending: VecDeque::new(), size: size.max(1), limit }
+        let most = size.max(1);
+        Self { pending: VecDeque::new(), size: most, most, limit }
+    }
+
+    /// Has to follow a refusal: all messages have to be published again, the first of them alone. Waits until the broker
+    /// has said something of each.
+    pub(crate) async fn narrow(&mut self) -> Result<(), Fault> {
+        self.size = 1;
+        while let Some(oldest) = self.pending.front_mut() {
+            oldest.answer(self.limit).await?;
+            self.pending.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Whether it is as wide as without a refusal.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.size == self.most
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -70,22 +93,30 @@ impl<F: Future<Output = lapin::Result<Confirmation>> + Unpin> Window<F> {
     /// Waits until the oldest message is confirmed; for ever where there is none. Cancel safe.
     pub(crate) async fn told(&mut self) -> Result<Told, Fault> {
         let Some(oldest) = self.pending.front_mut() else { return std::future::pending().await };
-        let route = match &mut oldest.confirm {
-            None => Route::Found,
-            Some(confirm) => match tokio::time::timeout_at(oldest.published + self.limit, confirm).await {
-                Ok(Ok(Confirmation::Ack(None))) => Route::Found,
-                Ok(Ok(Confirmation::Ack(Some(_)))) => Route::None,
-                // A channel that does not confirm is none that promises anything.
-                Ok(Ok(Confirmation::Nack(_) | Confirmation::NotRequested)) => {
-                    return Err(Fault::Refused(Unkept::Event));
-                }
-                Ok(Err(error)) => return Err(error.into()),
-                Err(_) => return Err(Fault::Silent { doing: "confirm an event", within: self.limit }),
-            },
-        };
-        let through = oldest.through;
+        let answer = oldest.answer(self.limit).await?;
+        let (through, confirmed) = (oldest.through, answer.is_some());
         self.pending.pop_front();
+        let route = match answer {
+            None | Some(Confirmation::Ack(None)) => Route::Found,
+            Some(Confirmation::Ack(Some(_))) => Route::None,
+            // A channel that does not confirm is none that promises anything.
+            Some(Confirmation::Nack(_) | Confirmation::NotRequested) => return Err(Fault::Refused(Unkept::Event)),
+        };
+        if confirmed {
+            self.size = (self.size + 1).min(self.most);
+        }
         Ok(Told { through, route })
+    }
+}
+
+impl<F: Future<Output = lapin::Result<Confirmation>> + Unpin> Pending<F> {
+    /// What the broker says, where there is a message. Cancel safe, and not to be asked again after an answer.
+    async fn answer(&mut self, limit: Duration) -> Result<Option<Confirmation>, Fault> {
+        let Some(confirm) = &mut self.confirm else { return Ok(None) };
+        match tokio::time::timeout_at(self.published + limit, confirm).await {
+            Ok(answer) => Ok(Some(answer?)),
+            Err(_) => Err(Fault::Silent { doing: "confirm an event", within: limit }),
+        }
     }
 }
 
@@ -131,11 +162,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_message_that_is_refused_is_not_passed() {
+    async fn a_message_that_is_refused_is_not_passed_and_neither_are_those_after_it() {
         let mut window = window();
-        let (first, _second) = (publish(&mut window, 1), publish(&mut window, 2));
+        let (first, second) = (publish(&mut window, 1), publish(&mut window, 2));
         first.send(Confirmation::Nack(None)).expect("waited for");
         assert!(matches!(window.told().await, Err(Fault::Refused(_))));
+        assert!(window.narrow().now_or_never().is_none());
+        second.send(Confirmation::Ack(None)).expect("waited for");
+        window.narrow().await.expect("answered");
+        assert!(window.is_empty() && window.told().now_or_never().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_refusal_it_grows_with_what_is_confirmed() {
+        let mut window = Window::new(3, LIMIT);
+        assert!(window.is_wide());
+        window.narrow().await.expect("nothing to wait for");
+        for size in [1, 2, 3, 3] {
+            assert_eq!(window.is_wide(), size == 3);
+            let mut confirms = VecDeque::new();
+            while !window.is_full() {
+                confirms.push_back(publish(&mut window, 1));
+            }
+            assert_eq!(confirms.len(), size);
+            // It grows by the one that is confirmed; the others are given up.
+            confirms.pop_front().expect("one").send(Confirmation::Ack(None)).expect("waited for");
+            window.told().await.expect("confirmed");
+            window.pending.clear();
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use lapin::types::{AMQPValue, FieldTable};
 use support::{Client, Kept, Names, broker, header, logged, park, start, submit, text, until};
@@ -76,6 +76,48 @@ async fn refused_events_are_sent_again_without_loss_or_swap() {
         assert_eq!(taken[&job], logged(&rig.host, job).await);
     }
     rig.caught_up().await;
+    rig.shut_down().await;
+    client.clean_up(&names).await;
+}
+
+/// A queue that is full is its owner's trouble: to the others goes what it refuses, with each try, and nothing else
+/// again and again.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a broker: cargo xtask test"]
+async fn a_queue_that_is_full_does_not_flood_the_others() {
+    let (broker, names) = (broker().await, Names::new());
+    let client = Client::connect(&broker.url()).await;
+    let mut full = FieldTable::default();
+    full.insert("x-max-length".into(), AMQPValue::LongInt(1));
+    full.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    client.bind_events(&names, full).await;
+    client.queue(&names.replies).await;
+    client.bind(&names, &names.replies).await;
+    let rig = start(names.config(&broker.url()).with_jobs_queue(""));
+    rig.up().await;
+    let job = rig.submit("count", "200").await;
+    rig.finished(job).await;
+    rig.down().await;
+    let since = rig.status().since;
+    let mut other = client.consume(&names.replies).await;
+    let mut copies: HashMap<String, u32> = HashMap::new();
+    let refused = loop {
+        let id = other.message().await.properties.message_id().as_ref().map(ToString::to_string).expect("an id");
+        let copies = copies.entry(id.clone()).or_default();
+        *copies += 1;
+        // The first time was in the window that was refused; the others are tries.
+        if *copies == 6 {
+            break id;
+        }
+    };
+    copies.remove(&refused);
+    assert!(copies.values().all(|copies| *copies == 1), "{copies:?}");
+    // It has not been back in between.
+    assert_eq!((rig.status().health.as_str(), rig.status().since), ("down", since));
+    let log = logged(&rig.host, job).await;
+    assert_eq!(client.consume(&names.events).await.events(job).await, log);
+    rig.caught_up().await;
+    rig.up().await;
     rig.shut_down().await;
     client.clean_up(&names).await;
 }

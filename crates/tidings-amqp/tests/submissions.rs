@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use lapin::{
     BasicProperties,
     message::Delivery,
@@ -9,8 +12,8 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use serde_json::Value;
-use support::{Client, Kept, Names, broker, header, park, start, text, until};
-use tidings_core::{Draft, JobId, Json, Limits, Retention};
+use support::{Client, Kept, Names, broker, header, park, park_with, start, text, until};
+use tidings_core::{Draft, JobContext, JobError, JobId, Json, Limits, Retention, Worker};
 
 const COUNT: &str = r#"{"kind":"count","input":2}"#;
 const WAIT: &str = r#"{"kind":"wait"}"#;
@@ -256,6 +259,69 @@ async fn what_there_is_no_room_for_waits() {
     rig.shut_down().await;
     assert!(client.left_in(&names.jobs).await.is_empty());
     assert_eq!(client.ready(&names.dead).await, 0);
+    client.clean_up(&names).await;
+}
+
+/// The broker takes a delivery back that is held for too long, and closes the channel: it is handed back before that.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a broker: cargo xtask test"]
+async fn what_there_is_no_room_for_for_too_long_is_handed_back() {
+    let (broker, names) = (broker().await, Names::new());
+    let client = Client::connect(&broker.url()).await;
+    let mut retention = Retention::default();
+    retention.waiting = 1;
+    let mut limits = Limits::default();
+    limits.running = 1;
+    let mut config = names.config(&broker.url());
+    config.acknowledge_after_seconds = 1;
+    let rig = park(config, Kept::new(retention), limits).run();
+    rig.up().await;
+    for nth in ["runs", "waits", "has no room"] {
+        client.publish(&names.jobs, WAIT, keyed(nth)).await;
+    }
+    until("taken", async || rig.jobs() == 2 && client.ready(&names.jobs).await == 0).await;
+    // It comes back to the host as well, but not for ever.
+    let back = client.consume(&names.jobs).await.message().await;
+    assert_eq!(back.properties.message_id().as_ref().map(|id| id.as_str()), Some("has no room"));
+    rig.gate.send_replace(true);
+    rig.shut_down().await;
+    assert!(client.left_in(&names.jobs).await.is_empty());
+    client.clean_up(&names).await;
+}
+
+/// A worker with a mistake in its look at the input.
+#[derive(Debug)]
+struct Mistaken;
+
+#[async_trait]
+impl Worker for Mistaken {
+    fn check(&self, _: &Json) -> Result<(), String> {
+        panic!("as it must")
+    }
+
+    async fn run(&self, _: JobContext) -> Result<Json, JobError> {
+        Ok(Json::null())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a broker: cargo xtask test"]
+async fn a_submission_that_panics_is_in_nobodys_way() {
+    let (broker, names) = (broker().await, Names::new());
+    let client = Client::connect(&broker.url()).await;
+    let (kind, worker) = ("mistaken".parse().expect("a kind"), Arc::new(Mistaken));
+    let rig =
+        park_with(names.config(&broker.url()), Kept::default(), |host| host.with_worker(kind, worker, None)).run();
+    rig.up().await;
+    client.publish(&names.jobs, r#"{"kind":"mistaken"}"#, BasicProperties::default()).await;
+    client.publish(&names.jobs, COUNT, BasicProperties::default()).await;
+    let letter = client.consume(&names.dead).await.message().await;
+    assert_eq!(text(&letter, "problem").as_deref(), Some("internal"));
+    assert_eq!(String::from_utf8_lossy(&letter.data), r#"{"kind":"mistaken"}"#);
+    let job = rig.only_job().await;
+    rig.finished(job).await;
+    rig.shut_down().await;
+    assert!(client.left_in(&names.jobs).await.is_empty());
     client.clean_up(&names).await;
 }
 

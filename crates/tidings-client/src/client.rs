@@ -216,6 +216,7 @@ impl Client {
         loop {
             match self.ask_once(request, expected).await {
                 Ok(answer) => return Ok(answer),
+                Err(error) if error.retry_after().is_some_and(|pause| pause > config.retry_for) => return Err(error),
                 Err(error) => sleep(backoff.failed(error)?).await,
             }
         }

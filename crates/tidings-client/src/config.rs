@@ -44,7 +44,8 @@ pub struct Config {
     pub longest_pause: Duration,
     /// How many messages a broker may send ahead of the answers to them: 256.
     pub prefetch: u16,
-    /// How long a [`Client`](crate::Client) tries a request again that failed and may succeed yet: 30 s.
+    /// How long a [`Client`](crate::Client) tries a request again that failed and may succeed yet: 30 s. Where the server
+    /// asks to be left alone for longer, it is left alone.
     #[serde(with = "seconds")]
     pub retry_for: Duration,
     /// How long a [`Follow`](crate::Follow) waits for the first byte of an event stream, from the request for it, before

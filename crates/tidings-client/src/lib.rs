@@ -1,6 +1,7 @@
-//! Follows Tidings jobs over any transport.
+//! Follows Tidings jobs over any transport, and submits, cancels and reports them.
 //!
-//! There is one follower per transport, and each can be used by itself:
+//! A [`Client`] is all that most programs need: its [`follow`](Client::follow) picks a transport, changes over when it
+//! has to, and shows each event once. What it is made of can be used by itself:
 //!
 //! | module | what it is |
 //! | --- | --- |
@@ -12,49 +13,60 @@
 //!
 //! # Example
 //!
-//! Submits a job and follows it over Server-Sent Events until it is over.
+//! Submits a job and follows it until it is over.
 //!
 //! ```no_run
-//! use http::Request;
-//! use tidings_client::{HttpClient, Update, Uri, resolve, sse};
+//! use tidings_client::{Client, Json, Submission, Update};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = HttpClient::default();
-//! let jobs: Uri = "http://127.0.0.1:7330/jobs".parse()?;
-//! let submission = r#"{"kind": "pipeline", "input": {"pipeline": "deploy"}}"#;
-//! let answer = client.send(Request::post(jobs.clone()).body(submission.into())?).await?;
-//! let job: serde_json::Value = serde_json::from_slice(answer.body())?;
-//! let url = resolve(&jobs, job["links"]["sse"].as_str().ok_or("the server does not offer it")?)?;
+//! let client = Client::new("http://127.0.0.1:7330".parse()?)?;
+//! let input = Json::parse(br#"{"pipeline": "deploy"}"#)?;
+//! let job = client.submit(&Submission::new("pipeline".parse()?).with_input(input)).await?;
 //!
-//! let mut follower = sse::follow(&client, url, None);
-//! while let Some(update) = follower.next().await {
+//! let mut follow = client.follow(job.id());
+//! while let Some(update) = follow.next().await {
 //!     match update? {
 //!         Update::Event(event) => println!("{} {}", event.kind(), event.data()),
 //!         Update::Gap(gap) => println!("what came before event {} is gone; the job is {}", gap.resumed_at, gap.job),
+//!         Update::Transport(transport) => println!("read over {transport} from here on"),
 //!         _ => {}
 //!     }
 //! }
-//! println!("{:?}", client.traffic());
+//! # Ok(()) }
+//! ```
+//!
+//! Runs a job here and has the server show it:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use tidings_client::{Client, Draft, Json, Progress, Submission};
+//!
+//! # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+//! let submission = Submission::new("import".parse()?);
+//! let (job, mut reporter) = client.open(&submission, Duration::from_secs(60)).await?;
+//! println!("watch {}", job.id());
+//! reporter.report([Draft::progress(&Progress::percent(40.0)), Draft::log("stdout", "40 of 100 rows")]).await?;
+//! reporter.report([Draft::succeeded(&Json::from("100 rows"))]).await?;
 //! # Ok(()) }
 //! ```
 //!
 //! # Guarantees
 //!
-//! - What a follower yields of a job is one run of events: no repeat, no hole that is not told as a [`Gap`], nothing
-//!   after the terminal event. [`Event::json`] are the bytes that the server sent.
+//! - What is yielded of a job is one run of events, over all reconnects and changes of transport: no repeat, no hole
+//!   that is not told as a [`Gap`], nothing after the terminal event. [`Event::json`] are the bytes that the server sent.
 //! - [`Event::cursor`] is good for every transport: one follower may begin where another was left.
-//! - A broken connection, a server that restarts or has no room, and a stream that falls silent are no errors: the
-//!   follower asks again, after pauses that grow and are random. What asking again can't cure is an error, and the last
-//!   item.
-//! - [`Follower::next`] can be dropped at any time, in a `select!` say, and nothing is lost.
+//! - A broken connection, a server that restarts or has no room, and a stream that falls silent are no errors: it is
+//!   asked again, after pauses that grow and are random. What asking again can't cure is an error, and the last item.
+//! - `next` can be dropped at any time, in a `select!` say, and nothing is lost.
+//! - A [`Submission`] is one job and a report is in the log once, however often the request has to be sent.
 //! - Memory is bounded: by the largest answer or event that the [`Config`] allows. Nothing is read ahead of the caller
 //!   but what the socket holds.
 //!
 //! # Knobs
 //!
 //! All are in [`Config`], with their defaults: timeouts to connect, to answer and for silence, limits on size, pauses,
-//! when to give up. One [`HttpClient`] serves any number of followers; give each its own to tell their [`Traffic`]
-//! apart.
+//! when to give up, when to try a better transport again. One [`HttpClient`] serves any number of followers over one
+//! pool of connections; give each its own to tell their [`Traffic`] apart.
 //!
 //! # When not to use it
 //!

@@ -1,7 +1,7 @@
 //! Jobs: submit, report, cancel, get, list, delete.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fmt,
     panic::AssertUnwindSafe,
     sync::{
@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use crate::{
     draft::Draft,
     error::{Error, ErrorKind},
-    feed::{Feed, Page},
+    feed::{Feed, Page, ReadError},
     leases::Leases,
     ledger::{Digest, Intent, Opening, Refusal, Reporter, SameBody, Write},
     limits::Limits,
@@ -49,6 +49,8 @@ pub(crate) struct Inner {
     pub(crate) shutdown: Shutdown,
     /// Jobs that wait to be run here, the first submitted first. Those that were cancelled meanwhile are passed over.
     pub(crate) waiting: Mutex<VecDeque<JobId>>,
+    /// Jobs whose turn it is, from before their start until after their end.
+    pub(crate) attended: Mutex<HashSet<JobId>>,
     /// Told of each job that joins them.
     pub(crate) arrived: Notify,
     /// Set before the last look at those that wait: who joins them later ends by itself.
@@ -111,6 +113,7 @@ impl Jobs {
             kinds,
             shutdown,
             waiting: Mutex::default(),
+            attended: Mutex::default(),
             arrived: Notify::new(),
             closed: AtomicBool::new(false),
             leases: Leases::default(),
@@ -121,42 +124,68 @@ impl Jobs {
 
     /// Opens a job, or finds the one that was opened with the same idempotency key.
     ///
-    /// Dropping the future undoes nothing: the job may have been opened.
+    /// Dropping the future undoes nothing: the job may have been opened, and then it is run.
     ///
     /// # Errors
     ///
-    /// The problem that the one who submits is to be told.
+    /// The problem that the one who submits is to be told. Where the log does not answer, the job may have been opened
+    /// all the same.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub async fn submit(&self, submission: Submission) -> Result<Accepted, Problem> {
         if self.0.shutdown.has_begun() {
             return Err(ProblemKind::ShuttingDown.into());
         }
+        if let Runs::Here = submission.runs {
+            self.check(&submission.kind, &submission.input)?;
+        }
+        // A task of its own: who submits may hang up at any time, and a job that is written has to be run.
+        let jobs = self.clone();
+        let opened = tokio::spawn(async move { jobs.open(submission).await });
+        // It panics where the log does, and whoever submits gets an answer.
+        opened.await.unwrap_or_else(|_| Err(ProblemKind::Internal.into()))
+    }
+
+    async fn open(&self, submission: Submission) -> Result<Accepted, Problem> {
         let Submission { kind, input, runs, key } = submission;
         let job = JobId::new();
         let mut drafts = vec![Draft::queued(&kind, &input)];
         let mut reporter = None;
-        match runs {
-            Runs::Here => self.check(&kind, &input)?,
-            Runs::Outside { lease } => {
-                drafts.push(Draft::started(1));
-                reporter = Some(Reporter { token: Digest::of(self.token(job).as_bytes()), lease });
-            }
+        if let Runs::Outside { lease } = runs {
+            drafts.push(Draft::started(1));
+            reporter = Some(Reporter { token: Digest::of(self.token(job).as_bytes()), lease });
         }
         let opening = Opening { key, reporter };
-        match self.write(job, Intent::Open(opening), drafts).await? {
-            Ok(Appended { job, .. }) => {
-                match runs {
-                    Runs::Here => {
-                        self.enqueue(job.id);
-                        if self.0.closed.load(Ordering::SeqCst) {
-                            runner::end_waiting(self).await;
-                            return Err(ProblemKind::ShuttingDown.into());
-                        }
-                    }
-                    Runs::Outside { lease } => self.0.leases.begin(job.id, lease),
+        let opened = match self.write(job, Intent::Open(opening), drafts).await {
+            Ok(Ok(appended)) => Ok(appended.job),
+            Ok(Err(refusal)) => return self.not_opened(refusal).await,
+            Err(error) => match self.0.feed.job(job).await {
+                // It was written all the same.
+                Ok(job) => Ok(job),
+                Err(ReadError::UnknownJob) => return Err(error.into()),
+                // It may have been.
+                Err(_) => Err(error),
+            },
+        };
+        // Whoever takes it up finds out whether it is there.
+        match runs {
+            Runs::Here => {
+                self.enqueue(job);
+                if self.0.closed.load(Ordering::SeqCst) {
+                    runner::end_waiting(self).await;
+                    return Err(ProblemKind::ShuttingDown.into());
                 }
-                Ok(self.accepted(job))
             }
-            Err(Refusal::KeyTaken { job, body: SameBody::Yes }) => {
+            Runs::Outside { lease } => self.0.leases.begin(job, lease),
+        }
+        Ok(self.accepted(opened?))
+    }
+
+    async fn not_opened(&self, refusal: Refusal) -> Result<Accepted, Problem> {
+        match refusal {
+            Refusal::KeyTaken { job, body: SameBody::Yes } => {
                 let known = self.0.feed.job(job).await;
                 let known = known.map_err(|_| {
                     let detail = format!("the job {job} that was submitted with this key is no longer known");
@@ -164,11 +193,11 @@ impl Jobs {
                 })?;
                 Ok(self.accepted(known))
             }
-            Err(Refusal::KeyTaken { body: SameBody::No, .. }) => {
+            Refusal::KeyTaken { body: SameBody::No, .. } => {
                 let detail = "this idempotency key came with another body before";
                 Err(Problem::new(ProblemKind::IdempotencyKeyReused, detail))
             }
-            Err(refusal) => Err(refused(refusal)),
+            refusal => Err(refused(refusal)),
         }
     }
 
@@ -178,7 +207,8 @@ impl Jobs {
         };
         // A worker's panic is its own, and whoever submits gets an answer.
         let checked = std::panic::catch_unwind(AssertUnwindSafe(|| registered.worker.check(input)));
-        let checked = checked.map_err(|_| Problem::from(ProblemKind::Internal))?;
+        let checked =
+            checked.map_err(|_| Problem::new(ProblemKind::Internal, "the look at the input has broken off"))?;
         checked.map_err(|why| Problem::new(ProblemKind::InvalidInput, why))
     }
 
@@ -232,11 +262,11 @@ impl Jobs {
     /// The problem that the reporter is to be told.
     pub async fn report(&self, job: JobId, first: Option<u64>, drafts: Vec<Draft>) -> Result<Appended, Problem> {
         let ends = drafts.last().is_some_and(|draft| draft.kind().is_terminal());
+        // Before it is written: a reporter that hangs up by then has said something all the same.
+        self.0.leases.renew(job);
         let appended = self.write(job, Intent::Report(first), drafts).await?.map_err(refused)?;
         if ends || appended.job.state.is_terminal() {
             self.0.leases.end(job);
-        } else {
-            self.0.leases.renew(job);
         }
         Ok(appended)
     }

@@ -16,15 +16,15 @@ use crate::{
     draft::Draft,
     jobs::{Jobs, Registered},
     json::Json,
-    ledger::Intent,
+    ledger::{Intent, Refusal},
     limits::Limits,
-    log::{Query, Scope},
+    log::{Appended, Query, Scope},
     names::JobId,
     snapshot::{Snapshot, State},
     worker::{Ending, JobContext, JobError},
 };
 
-/// Between two tries to write a job's end where the log does not answer: at first, and at most.
+/// Between two tries to write a job's start or end where the log does not answer: at first, and at most.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MOST: Duration = Duration::from_secs(30);
 
@@ -51,7 +51,7 @@ pub(crate) async fn run(jobs: &Jobs) {
 pub(crate) async fn end_waiting(jobs: &Jobs) {
     let waiting: Vec<_> = jobs.inner().waiting.lock().drain(..).collect();
     for job in waiting {
-        end(jobs, job, Intent::From(State::Queued), &shutting_down()).await;
+        let _ = insist(jobs, job, &Intent::From(State::Queued), &shutting_down()).await;
     }
 }
 
@@ -98,21 +98,41 @@ async fn end_grace(jobs: &Jobs, tracker: &TaskTracker) {
 
 /// Runs a job that waits. One that does so no longer (it was cancelled, or stood in the queue twice) is passed over.
 async fn execute(jobs: &Jobs, id: JobId, grace_over: &CancellationToken) {
+    let Some(_turn) = Turn::take(jobs, id) else { return };
+    let Some(job) = start(jobs, id).await else { return };
+    if let Some(registered) = jobs.inner().kinds.get(&job.kind) {
+        attend(jobs, &job, registered, grace_over).await;
+    } else {
+        let draft = Draft::failed("unknown-kind", "jobs of this kind are no longer run here");
+        let _ = insist(jobs, id, &Intent::Attempt(job.attempt), &draft).await;
+    }
+}
+
+/// A job's turn, which it has once at a time.
+struct Turn<'a>(&'a Jobs, JobId);
+
+impl<'a> Turn<'a> {
+    fn take(jobs: &'a Jobs, job: JobId) -> Option<Self> {
+        jobs.inner().attended.lock().insert(job).then(|| Self(jobs, job))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.inner().attended.lock().remove(&self.1);
+    }
+}
+
+/// Writes that a job has started; gives nothing where it waits no longer.
+async fn start(jobs: &Jobs, id: JobId) -> Option<Arc<Snapshot>> {
     let attempt = 1;
-    match jobs.write(id, Intent::From(State::Queued), vec![Draft::started(attempt)]).await {
-        Ok(Ok(appended)) => {
-            if let Some(registered) = jobs.inner().kinds.get(&appended.job.kind) {
-                attend(jobs, &appended.job, registered, grace_over).await;
-            } else {
-                let draft = Draft::failed("unknown-kind", "jobs of this kind are no longer run here");
-                end(jobs, id, Intent::Attempt(attempt), &draft).await;
-            }
-        }
-        Ok(Err(_)) => {}
-        Err(error) => {
-            tracing::error!(job = %id, %error, "a job can't be started; trying again");
-            tokio::time::sleep(RETRY).await;
-            jobs.enqueue(id);
+    let started = insist(jobs, id, &Intent::From(State::Queued), &Draft::started(attempt)).await;
+    match (started.outcome, started.tries) {
+        (Ok(appended), _) => Some(appended.job),
+        (Err(_), Tries::One) => None,
+        // What can't be said to be written may be: a job that runs, and is nobody else's, was started here.
+        (Err(_), Tries::More) => {
+            jobs.inner().feed.known(id).filter(|job| job.state == State::Running && job.attempt == attempt)
         }
     }
 }
@@ -151,7 +171,8 @@ async fn attend(jobs: &Jobs, job: &Snapshot, registered: &Registered, grace_over
         () = timeout => (Draft::failed("timeout", "the job took longer than it may"), false),
         () = grace_over.cancelled() => (shutting_down(), false),
     };
-    end(jobs, job.id, Intent::Attempt(job.attempt), &draft).await;
+    // Where another end was first, that one stands.
+    let _ = insist(jobs, job.id, &Intent::Attempt(job.attempt), &draft).await;
     if !had_its_time {
         // It may have processes to end.
         cancelled.cancel();
@@ -201,13 +222,28 @@ fn shutting_down() -> Draft {
     Draft::failed("shutting-down", "the server was shut down before the job was over")
 }
 
-/// Writes a job's last event, for as long as that takes. Where another one was first, that one stands.
-async fn end(jobs: &Jobs, job: JobId, intent: Intent, draft: &Draft) {
-    let mut pause = RETRY;
-    while let Err(error) = jobs.write(job, intent.clone(), vec![draft.clone()]).await {
-        tracing::error!(%job, %error, "the end of a job can't be written; trying again");
+/// What a log came to say that was asked until it did.
+struct Insisted {
+    outcome: Result<Appended, Refusal>,
+    tries: Tries,
+}
+
+enum Tries {
+    One,
+    /// So that one of those that failed may have been taken, and have the next one refused.
+    More,
+}
+
+/// Writes an event of a job, for as long as that takes.
+async fn insist(jobs: &Jobs, job: JobId, intent: &Intent, draft: &Draft) -> Insisted {
+    let (mut tries, mut pause) = (Tries::One, RETRY);
+    loop {
+        match jobs.write(job, intent.clone(), vec![draft.clone()]).await {
+            Ok(outcome) => return Insisted { outcome, tries },
+            Err(error) => tracing::error!(%job, event = %draft.kind(), %error, "can't be written; trying again"),
+        }
         tokio::time::sleep(pause).await;
-        pause = (2 * pause).min(RETRY_MOST);
+        (tries, pause) = (Tries::More, (2 * pause).min(RETRY_MOST));
     }
 }
 
@@ -222,8 +258,10 @@ pub(crate) async fn end_lost(jobs: &Jobs) {
         let jobs = jobs.clone();
         ending.spawn(async move {
             let draft = Draft::failed("worker-lost", "the program that reports this job has been silent for too long");
-            end(&jobs, job, Intent::Attempt(1), &draft).await;
-            tracing::warn!(%job, "the reporter of a job is lost");
+            // The report that was its end may have hung up before it ended the lease.
+            if insist(&jobs, job, &Intent::Attempt(1), &draft).await.outcome.is_ok() {
+                tracing::warn!(%job, "the reporter of a job is lost");
+            }
         });
     }
 }

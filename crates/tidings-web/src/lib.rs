@@ -1,8 +1,8 @@
-//! Tidings in a browser: the JavaScript module that follows jobs, embedded and served.
+//! Tidings in a browser: a JavaScript module that follows jobs and a page that shows them, embedded and served.
 //!
 //! [`Web`] is a service that answers `GET` and `HEAD` for the files in this crate's folder `web`: `tidings.js`, the
-//! modules that it imports, and `tidings.d.ts`, its types; and at `/` a page on which jobs are started and watched. There
-//! is no build step: what is served is what was written.
+//! modules that it imports, `tidings.d.ts` with its types, and the page, which is `/`. There is no build step: what is
+//! served is what was written.
 //!
 //! # Guarantees
 //!

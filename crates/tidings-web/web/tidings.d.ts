@@ -13,7 +13,10 @@ export interface Event {
   cursor: string;
   /** RFC 3339, in UTC. */
   time: string;
-  /** `queued`, `started`, `progress`, `log`, `cancelling`, `succeeded`, `failed`, `cancelled`, or a name of the host's own. */
+  /**
+   * `queued`, `started`, `progress`, `log`, `cancelling`, `succeeded`, `failed`, `cancelled`, or a name of the host's
+   * own.
+   */
   type: string;
   data: any;
 }
@@ -61,7 +64,9 @@ export interface Gap {
 export type Update =
   | { kind: "event"; event: Event; transport: TransportName }
   | { kind: "gap"; gap: Gap; transport: TransportName }
-  /** What follows comes over this transport: the first choice, or one that was changed to. Null: none works just now. */
+  /**
+   * What follows comes over this transport: the first choice, or one that was changed to. Null: none works just now.
+   */
   | { kind: "transport"; transport: TransportName | null };
 
 /** What `followAll` yields. */
@@ -112,7 +117,9 @@ export interface FollowOptions {
 }
 
 export interface FollowAllOptions extends Omit<FollowOptions, "transports" | "interval" | "eventSource" | "onGap"> {
-  /** The position to begin after: `cursor` of a list, or `now`. By default it begins with the first event that is kept. */
+  /**
+   * The position to begin after: `cursor` of a list, or `now`. By default it begins with the first event that is kept.
+   */
   after?: string;
   /** The ids of the jobs to follow, at most 100. It ends once they are all over. These readers share nothing. */
   jobs?: string[];
@@ -122,8 +129,8 @@ export interface FollowAllOptions extends Omit<FollowOptions, "transports" | "in
 }
 
 /**
- * The updates of a job, in order. It begins with the first `next()`, reads on only as it is asked to, and ends after the
- * job's last event. `break`, `return()`, the signal and the timeout cancel whatever is under way.
+ * The updates of a job, in order. It begins with the first `next()`, reads on only as it is asked to, and ends after
+ * the job's last event. `break`, `return()`, the signal and the timeout cancel whatever is under way.
  */
 export interface Updates<U = Update> extends AsyncIterableIterator<U> {
   /** Reads to the end, for callers who only use callbacks. Gives the last event that came, or null. */
@@ -150,7 +157,8 @@ export function followAll(url: string | URL, options?: FollowAllOptions): Update
 
 /**
  * Calls `fn` every `interval` milliseconds (10,000 by default) after the end of the call before, whether that failed or
- * not, until `cancel` is called or `timeout` milliseconds have passed since the first `step()`. Never two calls at once.
+ * not, until `cancel` is called or `timeout` milliseconds have passed since the first `step()`. Never two calls at
+ * once.
  *
  * @returns `step` begins (the first call comes after an interval), `cancel` ends it
  */
@@ -199,4 +207,7 @@ export function list(
 export function cancel(jobUrl: string | URL, reason?: string, options?: RequestOptions): Promise<Job>;
 
 /** The transports that the server offers: `{name, …}` each, a broker's with `status` and `lag`. */
-export function transports(base: string | URL, options?: RequestOptions): Promise<{ name: string; [key: string]: any }[]>;
+export function transports(
+  base: string | URL,
+  options?: RequestOptions,
+): Promise<{ name: string; [key: string]: any }[]>;

@@ -7,8 +7,8 @@
 //       if (update.kind === "event") console.log(update.event.type, update.event.data);
 //     }
 //
-// The iteration ends after the job's last event. Each event comes once and in order, whichever transport works and however
-// often that changes; `break` ends everything that is under way.
+// The iteration ends after the job's last event. Each event comes once and in order, whichever transport works and
+// however often that changes; `break` ends everything that is under way.
 
 export { follow, followAll } from "./tidings/follow.js";
 export { cancel, get, list, submit, transports } from "./tidings/jobs.js";

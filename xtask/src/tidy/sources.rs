@@ -15,8 +15,10 @@ pub(super) fn check(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, text) in &workspace.files {
         findings.extend(notes(path, text));
-        if path.ends_with(".rs") {
+        if [".rs", ".js"].iter().any(|code| path.ends_with(code)) {
             findings.extend(length(path, text, LONG_FILES));
+        }
+        if path.ends_with(".rs") {
             findings.extend(attributes(path, text));
         }
     }
@@ -126,6 +128,7 @@ mod tests {
     fn a_long_file_is_found_unless_it_is_listed() {
         let text = "x\n".repeat(LONGEST + 1);
         assert_one(&check(&with_file(PATH, &text)), PATH, "501 lines");
+        assert_one(&check(&with_file("web/page.js", &text)), "web/page.js", "501 lines");
         assert_eq!(check(&with_file(PATH, &"x\n".repeat(LONGEST))), []);
 
         let listed = [(PATH, "a table")];

@@ -129,15 +129,18 @@ impl Notifier for Lent {
 }
 
 pub(crate) fn park(config: Config, kept: Kept, limits: Limits) -> Parked {
+    park_with(config, kept, |host| host.with_limits(limits))
+}
+
+/// The same of a host that has more to it.
+pub(crate) fn park_with(config: Config, kept: Kept, more: impl FnOnce(HostBuilder) -> HostBuilder) -> Parked {
     let gate: Gate = Arc::new(watch::channel(false).0);
     let amqp = Amqp::new(config);
-    let (host, driver) = with_kinds(Host::builder(), &gate)
+    let host = with_kinds(Host::builder(), &gate)
         .with_log(kept.log.unwrap_or_else(|| Arc::new(MemoryLog::new(Retention::default()))))
         .with_cursors(kept.cursors.unwrap_or_else(|| Arc::new(MemoryCursors::default())))
-        .with_limits(limits)
-        .mount(Lent(amqp.clone()))
-        .build()
-        .expect("a host");
+        .mount(Lent(amqp.clone()));
+    let (host, driver) = more(host).build().expect("a host");
     Parked { host, amqp, gate, driver }
 }
 
@@ -261,19 +264,20 @@ impl Client {
     /// A queue that gets all events.
     pub(crate) async fn bind_events(&self, names: &Names, arguments: FieldTable) {
         let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        let (exchange, queue) = (names.exchange.as_str(), names.events.as_str());
+        let exchange = names.exchange.as_str();
         let declared =
             self.channel.exchange_declare(exchange.into(), ExchangeKind::Topic, durable, FieldTable::default());
         declared.await.expect("an exchange");
+        let queue = names.events.as_str();
         let declared = self.channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments);
         declared.await.expect("a queue");
-        let bound = self.channel.queue_bind(
-            queue.into(),
-            exchange.into(),
-            "#".into(),
-            QueueBindOptions::default(),
-            FieldTable::default(),
-        );
+        self.bind(names, queue).await;
+    }
+
+    /// Has a queue get all events as well.
+    pub(crate) async fn bind(&self, names: &Names, queue: &str) {
+        let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+        let bound = self.channel.queue_bind(queue.into(), names.exchange.as_str().into(), "#".into(), options, none);
         bound.await.expect("bound");
     }
 

@@ -41,8 +41,8 @@ impl Telling {
         };
         // The job exists only once.
         let _ = self.job.set(job.id());
-        self.notes.say(&format!("watch at {}", watch::address(&self.client, &job).await));
-        self.report(reporter).await;
+        let say_where = async { self.notes.say(&format!("watch at {}", watch::address(&self.client, &job).await)) };
+        tokio::join!(say_where, self.report(reporter));
     }
 
     async fn open(&self, submission: &Submission, lease: Duration) -> Option<(Job, Reporter)> {
@@ -64,8 +64,8 @@ impl Telling {
         loop {
             let batch = match timeout(HEARTBEAT, self.backlog.next_batch()).await {
                 Ok(Some(batch)) => batch,
-                Ok(None) => return,
-                Err(_) => Vec::new(),
+                Ok(None) if reporter.pending() == 0 => return,
+                Ok(None) | Err(_) => Vec::new(),
             };
             match reporter.report(batch).await {
                 Ok(reported) if !reported.cancel_requested => uncancelled = Some(reported.cursor),

@@ -60,12 +60,15 @@ async fn what_the_server_refuses_is_not_asked_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_stays_away_is_given_up() {
-    let (server, client) = server([Reply::new(503).always()]);
+    let (asked, client) = server([Reply::new(503).always()]);
     let begun = Instant::now();
     let error = client.get(JobId::new()).await.expect_err("it never answers");
     assert_eq!(error.status().map(|status| status.as_u16()), Some(503));
     assert!((30..90).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
-    assert!(server.seen().len() > 3);
+    assert!(asked.seen().len() > 3);
+    let (server, client) = server([Reply::new(503).header("retry-after", "31").always()]);
+    client.get(JobId::new()).await.expect_err("it wants to be left alone");
+    assert_eq!(server.seen().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

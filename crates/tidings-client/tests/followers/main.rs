@@ -5,6 +5,7 @@ mod support;
 mod client;
 mod event_source;
 mod follow;
+mod ladder;
 mod long_poll;
 mod reporter;
 mod short_poll;

@@ -5,6 +5,7 @@ mod support;
 mod submitting;
 mod cancelling;
 mod running;
+mod writing;
 mod reporting;
 mod shutting_down;
 mod retaining;

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use tidings_core::{
-    Clock, Cursor, Draft, Item, JobId, Json, Limit, MemoryLog, More, Page, ProblemKind, Progress, ReadError, Retention,
-    Scope, State, Submission,
+    Clock, Cursor, Draft, Item, JobId, Json, Limit, Limits, MemoryLog, More, Page, ProblemKind, Progress, ReadError,
+    Retention, Scope, State, Submission,
 };
 
 use crate::support::{Ask, Server, kind};
@@ -14,7 +14,9 @@ fn start(set: impl FnOnce(&mut Retention)) -> Server {
     set(&mut retention);
     let clock = Clock::tokio();
     let log = MemoryLog::new(retention).with_clock(clock.clone());
-    Server::start(|host| host.with_log(Arc::new(log)).with_clock(clock))
+    let mut limits = Limits::default();
+    limits.running = 1;
+    Server::start(|host| host.with_log(Arc::new(log)).with_clock(clock).with_limits(limits))
 }
 
 async fn open(server: &Server) -> JobId {
@@ -150,8 +152,8 @@ async fn no_job_goes_for_one_that_is_not_taken() {
     let server = start(|retention| (retention.jobs, retention.waiting) = (3, 1));
     let ended = open(&server).await;
     finish(&server, ended).await;
-    open(&server).await;
-    // Nobody runs it yet: the runtime has not had its turn.
+    let runs = server.submit("waits").await;
+    server.until(runs, State::Running).await;
     let waiting = Submission::new(kind("waits"), Json::null());
     let jobs = server.host.jobs();
     jobs.submit(waiting.clone()).await.expect("there is room for one");

@@ -143,6 +143,19 @@ test("an abort between two updates closes what is open, and the next one throws"
   await assert.rejects(() => updates.next(), { name: "AbortError" });
 });
 
+test("what is over lets go of the caller's signal", async (t) => {
+  const server = await Server.start(t);
+  server.append(...wholeJob(3));
+  const ending = new AbortController();
+  const listening = new Set();
+  for (const [method, note] of [["addEventListener", "add"], ["removeEventListener", "delete"]]) {
+    t.mock.method(ending.signal, method, (_, listener) => listening[note](listener));
+  }
+  await follow(server.job, { signal: ending.signal }).toEnd();
+  assert.equal(ending.signal.addEventListener.mock.callCount(), 1);
+  assert.equal(listening.size, 0);
+});
+
 test("a signal that is aborted already lets nothing begin", async (t) => {
   const server = await running(t);
   await assert.rejects(() => follow(server.job, { signal: AbortSignal.abort() }).next(), { name: "AbortError" });

@@ -65,11 +65,22 @@ test("it climbs back within a minute, and no event is missing or comes twice", a
   assert.equal(reader.transports.length, 1);
   assert.ok((await passUntil(() => server.asked("sse").length >= 3)) <= 50_000);
   await until(() => reader.transports.length === 2);
+  await until(() => server.open === 1);
   server.append(event(5), event(6, "succeeded"));
   await reader.finished;
   assert.deepEqual(reader.seqs, [1, 2, 3, 4, 5, 6]);
   assert.deepEqual(reader.transports, ["long-poll", "sse"]);
   await until(() => server.open === 0);
+});
+
+test("once the job is over nothing better is looked for", async (t) => {
+  const { server, reader } = await running(t, {}, (server) => (server.instead.sse = () => {}));
+  await passUntil(() => reader.seqs.length === 2);
+  server.append(event(3, "succeeded"));
+  await reader.finished;
+  const asked = server.requests.length;
+  await pass(60_000);
+  assert.equal(server.requests.length, asked);
 });
 
 test("a better transport that has fallen behind repeats nothing", async (t) => {
@@ -223,7 +234,8 @@ test("however often a stream is cut, nothing is missing and nothing comes twice"
 
 test("a stream that ends without its last event is a pause, and not the end", async (t) => {
   const { server, reader } = await running(t, {}, (server) => {
-    server.instead.sse = (_, response) => response.writeHead(200, SSE_HEAD).end(`${block(event(1))}${block(event(2))}`);
+    const events = [event(1), event(2)].map((told) => block(told)).join("");
+    server.instead.sse = (_, response) => response.writeHead(200, SSE_HEAD).end(`retry: 3000\n${events}`);
   });
   await until(() => server.asked("sse").length === 1);
   delete server.instead.sse;

@@ -124,7 +124,8 @@ test("each tab is told what is wrong with its own job", async (t) => {
   server.append(event(1, "queued"));
   const [good, unknown] = await tabs(t, [server.job, server.jobUrl("nobody")]);
   await unknown.finished;
-  assert.deepEqual([unknown.error.name, unknown.error.status, unknown.error.problem], ["ProblemError", 404, "unknown-job"]);
+  const { name, status, problem } = unknown.error;
+  assert.deepEqual([name, status, problem], ["ProblemError", 404, "unknown-job"]);
   await passUntil(() => good.transports.includes("sse"));
   server.append(event(2, "succeeded"));
   await good.finished;
@@ -135,12 +136,12 @@ test("a gap is told to each tab that it concerns", async (t) => {
   const server = await Server.start(t);
   server.append(...wholeJob(10));
   server.kept = 6;
-  const readers = await tabs(t, [server.job], { after: "6-0" }).then(async (some) => [...some, ...(await tabs(t, [server.job]))]);
-  await passUntil(() => readers.every(({ over }) => over));
-  const [without, with_] = readers;
-  assert.deepEqual([without.gaps, without.seqs], [[], [7, 8, 9, 10]]);
-  assert.deepEqual(with_.gaps.map(({ requested, resumed_at, job }) => [requested, resumed_at, job.seq]), [[1, 6, 10]]);
-  assert.deepEqual(with_.seqs, [6, 7, 8, 9, 10]);
+  const [late] = await tabs(t, [server.job], { after: "6-0" });
+  const [early] = await tabs(t, [server.job]);
+  await passUntil(() => late.over && early.over);
+  assert.deepEqual([late.gaps, late.seqs], [[], [7, 8, 9, 10]]);
+  assert.deepEqual(early.gaps.map(({ requested, resumed_at, job }) => [requested, resumed_at, job.seq]), [[1, 6, 10]]);
+  assert.deepEqual(early.seqs, [6, 7, 8, 9, 10]);
 });
 
 test("a tab that does not read is sent a bounded number of events, and all of them once it does", async (t) => {
@@ -178,6 +179,18 @@ test("when nobody follows any more the stream is closed", async (t) => {
   await until(() => server.open === 0);
 });
 
+test("who is ended between two updates, and asks for nothing more, is let go of", async (t) => {
+  const server = await Server.start(t);
+  server.append(event(1, "queued"));
+  const { follow } = await openTab();
+  const ending = new AbortController();
+  const updates = follow(server.job, { signal: ending.signal });
+  assert.equal((await updates.next()).done, false);
+  await passUntil(() => server.open === 1);
+  ending.abort();
+  await until(() => server.open === 0);
+});
+
 test("where there is no worker each tab reads by itself", async (t) => {
   browser.loads = false;
   t.after(() => (browser.loads = true));
@@ -188,10 +201,22 @@ test("where there is no worker each tab reads by itself", async (t) => {
   assert.deepEqual([reader.seqs, reader.transports, server.asked("sse").length], [[1, 2], ["sse"], 1]);
 });
 
+test("where there are no short polls each tab reads by itself", async (t) => {
+  const server = await Server.start(t);
+  server.append(event(1, "queued"));
+  server.instead["short-poll"] = (_, response) => problem(response, 404, "not-found");
+  const readers = await tabs(t, [server.job, server.job]);
+  await passUntil(() => server.asked("sse").length === 2);
+  server.append(event(2, "succeeded"));
+  await passUntil(() => readers.every(({ over }) => over));
+  for (const { seqs, error } of readers) assert.deepEqual([seqs, error], [[1, 2], null]);
+});
+
 test("who asks for something of its own shares nothing", async (t) => {
   const server = await Server.start(t);
   server.append(event(1, "queued"), event(2, "succeeded"));
-  for (const options of [{ shared: false }, { transports: ["sse"] }, { onTraffic: () => {} }, { fetch: (...a) => fetch(...a) }]) {
+  const ownFetch = (...request) => fetch(...request);
+  for (const options of [{ shared: false }, { transports: ["sse"] }, { onTraffic: () => {} }, { fetch: ownFetch }]) {
     const [reader] = await tabs(t, [server.job], options);
     await reader.finished;
   }

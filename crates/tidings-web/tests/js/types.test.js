@@ -10,7 +10,8 @@ import { promisify } from "node:util";
 import * as tidings from "../../web/tidings.js";
 
 const COMPILER = new URL("node_modules/typescript/bin/tsc", import.meta.url);
-const OPTIONS = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--lib", "es2023,dom,dom.asynciterable"];
+const LIBRARIES = "es2023,dom,dom.asynciterable";
+const OPTIONS = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--lib", LIBRARIES];
 
 const missing = !existsSync(COMPILER) && "npm ci has not been run here";
 

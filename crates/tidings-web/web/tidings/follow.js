@@ -11,7 +11,9 @@ export function follow(url, options = {}) {
   const job = locate(absolute(url), "");
   const { transports = TRANSPORTS } = options;
   return new Updates(options, (signal, count) => {
-    const alone = (after) => new Ladder(new JobReading(job, { ...options, after }, count), transports, signal).updates();
+    const alone = (after) => {
+      return new Ladder(new JobReading(job, { ...options, after }, count), transports, signal).updates();
+    };
     const wish = { type: "follow", job: job.href };
     return read(locate(job, "/../.."), wish, options, signal, alone);
   });
@@ -21,7 +23,8 @@ export function follow(url, options = {}) {
 export function followAll(url, options = {}) {
   const base = locate(absolute(url), "/");
   return new Updates(options, (signal, count) => {
-    // There is no page of all jobs, which a reader over the browser's own `EventSource` would have to ask for beside it.
+    // There is no page of all jobs, which a reader over the browser's own `EventSource` would have to ask for beside
+    // it.
     const plain = { ...options, eventSource: "fetch" };
     const alone = (after) => new Ladder(new LogReading(base, { ...plain, after }, count), ["sse"], signal).updates();
     return read(base, { type: "watch" }, options, signal, alone);

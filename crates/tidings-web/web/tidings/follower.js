@@ -77,7 +77,7 @@ export class Follower {
         await this.#readPages();
       } catch (error) {
         this.#again = true;
-        if (!(error instanceof Lost)) this.#fail(error instanceof NotOffered ? error.cause : error);
+        if (!(error instanceof Lost)) this.#fail(error);
         failures += 1;
         const wait = Math.max(pause(failures), error.retryAfter ?? 0);
         await sleep(wait, this.#ending.signal).catch(() => {});
@@ -121,7 +121,8 @@ export class Follower {
 
   #fail(error) {
     if (this.#ending.signal.aborted) return;
-    this.#tell(failure(error));
+    // Without short polls there is no history here. Over another transport the tab may read it by itself.
+    this.#tell(error instanceof NotOffered ? { type: "absent" } : failure(error));
     this.end();
   }
 }

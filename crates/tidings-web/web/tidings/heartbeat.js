@@ -7,8 +7,8 @@ const SLACK = 5000;
 const known = new WeakMap();
 
 /**
- * A function that gives the milliseconds of silence after which a stream of this server is dead, or null while that is not
- * known. A server is asked once, the first time that somebody wants to know.
+ * A function that gives the milliseconds of silence after which a stream of this server is dead, or null while that is
+ * not known. A server is asked once, the first time that somebody wants to know.
  *
  * @param {URL} url of the server's `/transports`
  * @param {typeof globalThis.fetch} fetch

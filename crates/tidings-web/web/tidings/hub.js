@@ -1,8 +1,8 @@
 // One connection for all tabs: reads `/events` for what anybody follows, and hands each event to who follows it.
 //
-// Nothing rests on the stream being whole. A follower takes an event from it only if that is the next one of its job; where
-// it is not, or may not be, the follower reads what it lacks by short polls. So whoever joins late gets the history, and a
-// stream that was opened anew, or a tab that was too slow, costs a request and no event.
+// Nothing rests on the stream being whole. A follower takes an event from it only if that is the next one of its job;
+// where it is not, or may not be, the follower reads what it lacks by short polls. So whoever joins late gets the
+// history, and a stream that was opened anew, or a tab that was too slow, costs a request and no event.
 
 import { Follower } from "./follower.js";
 import { Ladder } from "./ladder.js";
@@ -75,7 +75,7 @@ export class Hub {
   }
 
   #follow(port, members, { id, job, after }) {
-    const name = job.split("/").pop();
+    const name = new URL(job).pathname.split("/").pop();
     if (!this.#jobs.has(name)) this.#jobs.set(name, new Set());
     const followers = this.#jobs.get(name);
     const ended = () => {

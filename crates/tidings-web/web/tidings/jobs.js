@@ -29,8 +29,9 @@ export function list(base, filter = {}, options = {}) {
 
 /** Asks that a job be cancelled. */
 export function cancel(jobUrl, reason, options) {
-  const body = reason === undefined ? {} : { body: JSON.stringify({ reason }), headers: { "content-type": "application/json" } };
-  return ask(locate(absolute(jobUrl), "/cancel"), { method: "POST", ...body }, options);
+  const body = { body: JSON.stringify({ reason }), headers: { "content-type": "application/json" } };
+  const request = { method: "POST", ...(reason === undefined ? {} : body) };
+  return ask(locate(absolute(jobUrl), "/cancel"), request, options);
 }
 
 /** The transports that the server offers, and how they are. */

@@ -95,7 +95,13 @@ export class Ladder {
     else if (!this.#brought) this.#failures = lasted < LASTING ? this.#failures + 1 : 1;
   }
 
-  /** Tries to open a transport, after a pause if need be. Null if there is none that works; what can't be mended is thrown. */
+  /**
+
+   * Tries to open a transport, after a pause if need be. Null if there is none that works; what can't be mended is
+
+   * thrown.
+
+   */
   async #reach() {
     this.#brought = false;
     const wait = Math.max(this.#failures > 0 ? pause(this.#failures) : 0, this.#retryAfter);

@@ -1,8 +1,8 @@
 // Server-Sent Events over the browser's own `EventSource`.
 //
-// It shows neither comments nor the first bytes nor any status, so it can't tell a stream on which nothing happens from one
-// that is held back on the way. Whoever reads over it asks beside it, now and then, whether there is something that it
-// should have told: that is why streams over `fetch` are what `follow` uses by default.
+// It shows neither comments nor the first bytes nor any status, so it can't tell a stream on which nothing happens from
+// one that is held back on the way. Whoever reads over it asks beside it, now and then, whether there is something that
+// it should have told: that is why streams over `fetch` are what `follow` uses by default.
 
 import { Lost, NotOffered, Silent } from "./failures.js";
 import { PATIENCE, SILENCE, isLast, itemOf } from "./sources.js";

@@ -2,8 +2,12 @@
 
 import { ProblemError } from "./failures.js";
 
-/** How long a worker may take to say that it is there, in milliseconds. */
-const PATIENCE = 5000;
+/**
+
+ * How long a worker may take to say that it is there, in milliseconds: on a busy machine it has a dozen files to load.
+
+ */
+const PATIENCE = 10_000;
 
 /** By the server's address. @type {Map<string, Connection>} */
 const connections = new Map();
@@ -95,7 +99,8 @@ class Connection {
       this.#tellAll({ type: "absent" });
     };
     try {
-      const worker = new SharedWorker(new URL("./worker.js", import.meta.url), { type: "module", name: this.#base.href });
+      const script = new URL("./worker.js", import.meta.url);
+      const worker = new SharedWorker(script, { type: "module", name: this.#base.href });
       worker.onerror = absent;
       this.#port = worker.port;
     } catch {

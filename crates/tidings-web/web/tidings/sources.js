@@ -1,15 +1,19 @@
 // One way each to read a job's events: what is asked, and what an answer means. `ladder.js` picks among them.
 //
-// A source is open once it has proven itself: with the first bytes of a stream, or with a page. From then on `next()` gives
-// `{items, over}`: what came, and whether that was all. An item is `{event, cursor}` or `{gap, cursor}`; the cursor is what to
-// go on from after it.
+// A source is open once it has proven itself: with the first bytes of a stream, or with a page. From then on `next()`
+// gives `{items, over}`: what came, and whether that was all. An item is `{event, cursor}` or `{gap, cursor}`; the
+// cursor is what to go on from after it.
 
 import { Exchange } from "./exchange.js";
 import { Lost } from "./failures.js";
 import { EventStreamParser } from "./event-stream.js";
 import { sleep } from "./wait.js";
 
-/** How long a request may take until something comes of it, in milliseconds. Servers tell streams something at once. */
+/**
+
+ * How long a request may take until something comes of it, in milliseconds. Servers tell streams something at once.
+
+ */
 export const PATIENCE = 5000;
 /** What a held request is given above its hold. */
 const SLACK = 10_000;
@@ -82,34 +86,36 @@ function finished(exchange) {
 }
 
 /** Long polling. The first request is not held, so that the page proves at once that there is a way. */
-export async function openLongPoll(reading, signal) {
+export function openLongPoll(reading, signal) {
   let wait = 0;
-  const ask = async () => {
+  return openPoll(signal, async (signal) => {
     const page = await reading.pages.ask(reading, signal, "long-poll", { wait }, wait * 1000 + SLACK);
     wait = HOLD;
     return page;
-  };
-  return opened(await ask(), ask);
+  });
 }
 
 /** Short polling: asks again when the server says, or at the caller's interval. */
-export async function openShortPoll(reading, signal) {
+export function openShortPoll(reading, signal) {
   let previous;
-  const ask = async () => {
+  return openPoll(signal, async (signal) => {
     if (previous !== undefined && !previous.more) {
       await sleep(reading.interval ?? previous.retryAfter ?? 1000, signal);
     }
     previous = await reading.pages.ask(reading, signal, "short-poll", {}, SLACK, previous?.etag);
     return previous;
-  };
-  return opened(await ask(), ask);
+  });
 }
 
-function opened(page, ask) {
+/** A source that asks for one page after the other; the first one is its proof. */
+async function openPoll(signal, ask) {
+  const ending = new AbortController();
+  const either = AbortSignal.any([signal, ending.signal]);
+  let page = await ask(either);
   const next = async () => {
-    const { items, over } = page ?? (await ask());
+    const { items, over } = page ?? (await ask(either));
     page = undefined;
     return { items, over };
   };
-  return { next, close: () => {} };
+  return { next, close: () => ending.abort() };
 }

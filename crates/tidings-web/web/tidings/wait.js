@@ -23,8 +23,8 @@ export function sleep(milliseconds, signal) {
 }
 
 /**
- * How long to wait after so many failures in a row, in milliseconds: anything up to a bound that doubles, so that clients
- * that failed together do not come back together.
+ * How long to wait after so many failures in a row, in milliseconds: anything up to a bound that doubles, so that
+ * clients that failed together do not come back together.
  *
  * @param {number} failures at least 1
  */

@@ -23,7 +23,10 @@ export class Server {
   log = [];
   /** Of each job, the events before this one are gone. */
   kept = 1;
-  /** What was asked for: `{name, job, query, headers}`, where the name is that of a transport, or what else is asked for. */
+  /**
+   * What was asked for: `{name, job, query, headers}`, where the name is that of a transport, or what else is asked
+   * for.
+   */
   requests = [];
   heartbeatSeconds = 15;
   /** What to do instead of answering, by the request's name: a function of request and response. */
@@ -202,13 +205,15 @@ export class Server {
 
 export function json(response, status, value, headers = {}) {
   const body = JSON.stringify(value);
-  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(body), ...headers });
+  const length = Buffer.byteLength(body);
+  response.writeHead(status, { "content-type": "application/json", "content-length": length, ...headers });
   response.write(body);
   response.end();
 }
 
 export function problem(response, status, name, headers = {}) {
-  json(response, status, { type: `urn:tidings:problem:${name}`, title: name, status, detail: `it is ${name}` }, headers);
+  const told = { type: `urn:tidings:problem:${name}`, title: name, status, detail: `it is ${name}` };
+  json(response, status, told, headers);
 }
 
 /** Writes the head of an answer and a part of it, and breaks the connection. */

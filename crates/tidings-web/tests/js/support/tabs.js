@@ -1,4 +1,5 @@
-// Tabs of one browser, as far as the hub can tell: each loads the modules for itself, and all meet the same SharedWorker.
+// Tabs of one browser, as far as the hub can tell: each loads the modules for itself, and all meet the same
+// SharedWorker.
 
 import { register } from "node:module";
 import { after } from "node:test";
