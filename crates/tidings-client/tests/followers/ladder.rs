@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     follow::{Followed, cursors, following, job, mounted, read, read_all, seconds, server, usual},
-    support::{Reply, SECOND, Server, Step, block, blocks, history, next_page, nothing_new, page, texts},
+    support::{Reply, SECOND, Server, Step, block, blocks, history, job_json, next_page, nothing_new, page, texts},
 };
 use Transport::{LongPoll, ShortPoll, Sse};
 use tidings_client::{Config, ErrorKind, Transport, Update};
@@ -84,6 +84,38 @@ async fn it_climbs_back_once_a_better_transport_brings_something() {
     let (second, last) = (events[1].cursor().to_string(), events[3].cursor().to_string());
     assert_eq!(cursors(&server, Sse), ["", &second, &last]);
     assert_eq!(seconds(&server, LongPoll), [5, 5, 32, 57, 61]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_told_only_of_what_has_not_come_meanwhile() {
+    let events = history(10);
+    for (resumed_at, told) in [(5, None), (9, None), (10, Some((8, 10)))] {
+        let snapshot = job_json(events[0].job(), events[9].cursor(), &[]);
+        let data = format!(r#"{{"requested":2,"resumed_at":{resumed_at},"job":{snapshot}}}"#);
+        let gap = format!("id: {}-00000000\nevent: gap\ndata: {data}\n\n", resumed_at - 1);
+        let replies = [
+            Reply::stream("").after(Duration::MAX).to("/sse"),
+            next_page(&events[..2]).to("/long-poll"),
+            // It comes while the second stream is being opened, from after the second event.
+            next_page(&events[2..8]).after(26 * SECOND).to("/long-poll"),
+            Reply::ended_stream("retry: 2000\n")
+                .after(3 * SECOND)
+                .then(Step::Send(format!("{gap}{}", blocks(&events[resumed_at - 1..]))))
+                .to("/sse"),
+            Reply::new(200).after(Duration::MAX).to("/long-poll"),
+        ];
+        let (_, mut follow) = server(&events, replies);
+        let (mut seqs, mut gaps) = (Vec::new(), Vec::new());
+        while let Some(update) = follow.next().await {
+            match update.expect("it goes on") {
+                Update::Event(event) => seqs.push(event.seq()),
+                Update::Gap(gap) => gaps.push((gap.requested, gap.resumed_at)),
+                _ => {}
+            }
+        }
+        assert_eq!(gaps, told.into_iter().collect::<Vec<_>>());
+        assert_eq!(seqs, (1..=12).filter(|seq| told.is_none() || *seq != 9).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test(start_paused = true)]
