@@ -72,6 +72,17 @@ impl Reader {
             }),
         }
     }
+
+    /// What comes first, as soon as it is clear that more can follow. Some proxies let the head of a stream through, and
+    /// its first bytes, and hold back the rest: so a stream has to bring something after these, its next heartbeat at the
+    /// latest.
+    pub(super) async fn prove(&mut self) -> Result<Turn, Trouble> {
+        let turn = self.next().await?;
+        if let Way::Stream(stream) = &mut self.way {
+            stream.look_ahead().await?;
+        }
+        Ok(turn)
+    }
 }
 
 /// A job's event stream, one connection after another.
@@ -97,6 +108,11 @@ impl Stream {
             connection.next(&mut self.parser).await.and_then(sse::parse).map_err(|error| self.broken(error))?;
         let cursor = self.parser.last_event_id().parse().ok();
         Ok(Turn { updates: vec![update], cursor, is_over: false })
+    }
+
+    async fn look_ahead(&mut self) -> Result<(), Trouble> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        connection.look_ahead().await.map_err(|error| self.broken(error))
     }
 
     /// Asks for the stream and waits for its first byte, which comes with the head unless something holds it back.

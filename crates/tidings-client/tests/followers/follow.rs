@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Reply, SECOND, Server, block, blocks, history, job_json, next_page, page, texts, url};
+use crate::support::{Reply, SECOND, Server, Step, block, blocks, history, job_json, next_page, page, texts, url};
 use Transport::{LongPoll, ShortPoll, Sse};
 use tidings_client::{
     CancellationToken, Client, Config, Cursor, ErrorKind, Event, Follow, HttpClient, State, Transport, Update,
@@ -264,7 +264,7 @@ async fn over_http2_one_connection_is_enough() {
         Reply::stream("").after(Duration::MAX).to("/sse"),
         next_page(&events[..2]).to("/long-poll"),
         Reply::new(200).after(Duration::MAX).to("/long-poll"),
-        Reply::stream(&blocks(&events[2..])).to("/sse"),
+        Reply::ended_stream("retry: 2000\n").then(Step::Send(blocks(&events[2..]))).to("/sse"),
     ];
     let (server, http) = Server::new(config, replies.into_iter().chain(usual(&events)));
     let mut follow = following(http, &events);

@@ -45,7 +45,7 @@ async fn a_stream_without_a_heartbeat_in_its_time_is_dead_and_the_next_goes_on_f
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_climbs_back_once_a_better_transport_brings_something() {
+async fn it_climbs_back_once_a_better_transport_goes_on_bringing_something() {
     let events = history(5);
     let dead = || Reply::stream("").after(Duration::MAX).to("/sse");
     let replies = [
@@ -55,8 +55,14 @@ async fn it_climbs_back_once_a_better_transport_brings_something() {
         next_page(&events[2..4]).after(27 * SECOND).to("/long-poll"),
         dead(),
         nothing_new(events[3].cursor()).after(25 * SECOND).to("/long-poll"),
-        // The third one gets through after 2 s, and brings what has come by then once more.
-        Reply::stream(&blocks(&events[4..])).after(2 * SECOND).to("/sse"),
+        // The third one gets through after 2 s, goes on after 10 s, and brings what has come by then once more.
+        Reply::ended_stream("retry: 2000\n")
+            .after(2 * SECOND)
+            .then(Step::Wait(10 * SECOND))
+            .then(Step::Send(":\n".into()))
+            .then(Step::Send(blocks(&events[4..])))
+            .then(Step::Wait(Duration::MAX))
+            .to("/sse"),
         next_page(&events[4..5]).after(4 * SECOND).to("/long-poll"),
         Reply::new(200).after(Duration::MAX).to("/long-poll"),
     ];
@@ -70,7 +76,7 @@ async fn it_climbs_back_once_a_better_transport_brings_something() {
             Ok(Some(Ok(Update::Transport(transport)))) => {
                 followed.transports.push(transport);
                 if transport == Sse {
-                    assert_eq!(begun.elapsed().as_secs(), 62, "first bytes are enough to change over");
+                    assert_eq!(begun.elapsed().as_secs(), 67, "a heartbeat is enough to change over");
                 }
             }
             Ok(Some(other)) => drop(other.expect("it goes on")),
@@ -80,10 +86,26 @@ async fn it_climbs_back_once_a_better_transport_brings_something() {
     }
     assert_eq!(texts(&followed.events), texts(&events));
     assert_eq!(followed.transports, [LongPoll, Sse]);
-    assert_eq!(seconds(&server, Sse), [0, 5 + 25, 5 + 25 + 5 + 25]);
+    assert_eq!(seconds(&server, Sse), [0, 5 + 25, 5 + 25 + 25]);
     let (second, last) = (events[1].cursor().to_string(), events[3].cursor().to_string());
     assert_eq!(cursors(&server, Sse), ["", &second, &last]);
     assert_eq!(seconds(&server, LongPoll), [5, 5, 32, 57, 61]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_brings_its_first_bytes_and_no_more_does_not_take_over() {
+    let events = history(3);
+    let last = events[1].cursor();
+    let mut replies =
+        vec![Reply::stream("retry: 2000\n").to("/sse").always(), next_page(&events[..2]).to("/long-poll")];
+    replies.extend((0..4).map(|_| nothing_new(last).after(25 * SECOND).to("/long-poll")));
+    replies.push(next_page(&events[2..]).to("/long-poll"));
+    let (server, mut follow) = server(&events, replies);
+    read_all(&mut follow, &events, &[Sse, LongPoll]).await;
+    // One silence at the beginning is all that it costs.
+    assert_eq!(seconds(&server, LongPoll), [20, 20, 45, 70, 95, 120]);
+    assert_eq!(seconds(&server, Sse), [0, 45, 70, 95, 120][..seconds(&server, Sse).len()]);
+    assert!(seconds(&server, Sse).len() >= 4, "it is tried again and again");
 }
 
 #[tokio::test(start_paused = true)]
