@@ -149,7 +149,7 @@ pub(crate) async fn connect(client: &HttpClient, url: &Uri, last_event_id: &str)
             .map_err(|error| Error::malformed("the last event id can't be sent").with_source(error))?;
         headers.insert("last-event-id", id);
     }
-    let response = client.get(url, &headers, Duration::ZERO).await?;
+    let response = client.get(url, &headers, client.config().answer_timeout).await?;
     Ok(match response.status() {
         StatusCode::OK if is_content_type(response.headers(), "text/event-stream") => {
             Answer::Open(response.into_body())

@@ -42,6 +42,15 @@ pub(crate) struct Turn {
     pub(crate) is_over: bool,
 }
 
+impl Turn {
+    /// Adds what the next one has brought.
+    pub(crate) fn append(&mut self, next: Self) {
+        self.updates.extend(next.updates);
+        self.cursor = next.cursor.or(self.cursor);
+        self.is_over = next.is_over;
+    }
+}
+
 impl Gap {
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Error> {
         serde_json::from_slice(json).map_err(|error| Error::malformed("what came is no gap").with_source(error))

@@ -238,8 +238,10 @@ async fn cancelling_ends_it_as_if_the_job_were_over() {
 #[tokio::test(start_paused = true)]
 async fn dropping_it_closes_what_it_had_open() {
     let events = history(3);
-    let replies = [Reply::stream("").after(Duration::MAX).to("/sse"), Reply::new(200).after(Duration::MAX).to("-poll")];
-    for waits in [3, 20, 32] {
+    let silent = |end| Reply::new(200).after(Duration::MAX).to(end).always();
+    let replies = [silent("/sse"), silent("-poll")];
+    // Over the stream, the long poll, the short poll, and with a try beside that.
+    for waits in [3, 7, 12, 37] {
         let (server, mut follow) = server(&events, replies.clone());
         let waiting = tokio::time::timeout(SECOND * waits, async { while follow.next().await.is_some() {} });
         waiting.await.expect_err("it is not over");

@@ -141,6 +141,50 @@ async fn a_gap_is_told_only_of_what_has_not_come_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_requests_that_are_held_are_swallowed_pages_that_are_not_come_soon_and_a_stream_within_a_minute() {
+    let events = history(3);
+    let last = events[1].cursor();
+    let swallowed = || Reply::new(200).after(Duration::MAX);
+    let replies = [
+        swallowed().to("/sse"),
+        swallowed().to("/sse"),
+        swallowed().to("/sse"),
+        next_page(&events[..2]).to("/long-poll"),
+        swallowed().to("/long-poll"),
+        nothing_new(last).to("/long-poll"),
+        swallowed().to("/long-poll"),
+        nothing_new(last).header("retry-after", "1").to("/short-poll").always(),
+        // By then the obstacle has been gone for 30 s.
+        Reply::ended_stream("retry: 2000\n").then(Step::Send(blocks(&events[2..]))).to("/sse"),
+    ];
+    let (server, mut follow) = server(&events, replies);
+    read_all(&mut follow, &events, &[LongPoll, ShortPoll, Sse]).await;
+    let pages = seconds(&server, ShortPoll);
+    assert_eq!(pages[0], 35);
+    assert!(pages.windows(2).all(|pair| pair[1] - pair[0] <= 1), "they go on beside what is tried: {pages:?}");
+    assert_eq!(seconds(&server, LongPoll), [5, 5, 65, 65]);
+    assert_eq!(seconds(&server, Sse), [0, 30, 60, 95]);
+    let targets = server.targets();
+    let waits: Vec<_> = targets.iter().filter_map(|target| target.split("wait=").nth(1)).collect();
+    assert_eq!(waits, ["0", "25", "0", "25"], "whether pages get through is found out without holding one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_late_is_dead_and_where_there_is_nothing_else_it_has_more_time() {
+    let events = history(3);
+    let swallowed = |end: &str| Reply::new(200).after(Duration::MAX).to(end);
+    let (asked, mut follow) =
+        server(&events, [swallowed("/sse"), swallowed("/long-poll"), next_page(&events).to("/short-poll")]);
+    read_all(&mut follow, &events, &[ShortPoll]).await;
+    assert_eq!(seconds(&asked, ShortPoll), [5 + 5]);
+
+    let slow = next_page(&events).after(18 * SECOND).to("/long-poll").always();
+    let (asked, follow) = server(&events, [slow]);
+    read_all(&mut follow.with_transports([LongPoll]), &events, &[LongPoll]).await;
+    assert_eq!(seconds(&asked, LongPoll).len(), 3, "5 s, 10 s and 20 s");
+}
+
+#[tokio::test(start_paused = true)]
 async fn from_the_last_rung_it_climbs_to_the_first_that_works() {
     let events = history(3);
     let replies = [
