@@ -55,7 +55,10 @@ fn problem(body: &[u8]) -> Option<String> {
         r#type: String,
     }
     let problem: Problem = serde_json::from_slice(body).ok()?;
-    Some(problem.r#type.strip_prefix("urn:tidings:problem:")?.to_owned())
+    let name = problem.r#type.strip_prefix("urn:tidings:problem:")?;
+    // It ends up in messages, and from there on terminals, which obey what is in a text.
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (!name.is_empty() && name.bytes().all(is_name)).then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -97,5 +100,15 @@ mod tests {
         for other in [&b"{}"[..], b"", br#"{"type":"about:blank"}"#, br#"{"type":7}"#] {
             assert_eq!(problem(other), None);
         }
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_not_repeated() {
+        for name in ["", "Unknown-Job", "unknown job", r"\u001b[2Junknown-job", r"\u009b31m", r"\u202ebob", "caf\u{e9}"]
+        {
+            let body = format!(r#"{{"type":"urn:tidings:problem:{name}"}}"#);
+            assert_eq!(problem(body.as_bytes()), None, "{name}");
+        }
+        assert_eq!(problem(br#"{"type":"urn:tidings:problem:http-2-only"}"#).as_deref(), Some("http-2-only"));
     }
 }

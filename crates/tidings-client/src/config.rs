@@ -49,7 +49,8 @@ pub struct Config {
     #[serde(with = "seconds")]
     pub retry_for: Duration,
     /// How long a [`Follow`](crate::Follow) waits for the first byte of an event stream, from the request for it, before
-    /// it takes the way to it for one that holds streams back: 5 s. A heartbeat may be late by as much.
+    /// it takes the way to it for one that holds streams back: 5 s. A heartbeat may be late by as much, and so may a page,
+    /// beyond the time that it is held, while there is another transport to go on with.
     #[serde(with = "seconds")]
     pub first_byte_timeout: Duration,
     /// How long a [`Follow`](crate::Follow) reads over a transport that is not its first choice before it tries a

@@ -59,6 +59,8 @@ pub(crate) struct Connection {
     body: Body,
     /// What has been read and not been parsed.
     input: Bytes,
+    /// What was read after that, where somebody wanted to see that there is more.
+    ahead: Option<Bytes>,
     since: Instant,
     brought_event: bool,
 }
@@ -147,7 +149,7 @@ pub(crate) async fn connect(client: &HttpClient, url: &Uri, last_event_id: &str)
             .map_err(|error| Error::malformed("the last event id can't be sent").with_source(error))?;
         headers.insert("last-event-id", id);
     }
-    let response = client.get(url, &headers, Duration::ZERO).await?;
+    let response = client.get(url, &headers, client.config().answer_timeout).await?;
     Ok(match response.status() {
         StatusCode::OK if is_content_type(response.headers(), "text/event-stream") => {
             Answer::Open(response.into_body())
@@ -160,7 +162,7 @@ pub(crate) async fn connect(client: &HttpClient, url: &Uri, last_event_id: &str)
 
 impl Connection {
     pub(crate) fn new(body: Body) -> Self {
-        Self { body, input: Bytes::new(), since: Instant::now(), brought_event: false }
+        Self { body, input: Bytes::new(), ahead: None, since: Instant::now(), brought_event: false }
     }
 
     /// Whether it did its duty: it brought an event or, where nothing happened, stood for so long.
@@ -171,10 +173,25 @@ impl Connection {
     /// Waits until there is something to parse. Cancel-safe.
     pub(crate) async fn fill(&mut self) -> Result<(), Error> {
         if self.input.is_empty() {
-            let chunk = self.body.chunk().await;
-            self.input = chunk.ok_or_else(|| Error::new(ErrorKind::Disconnected, "the stream ended"))??;
+            self.input = match self.ahead.take() {
+                Some(chunk) => chunk,
+                None => self.chunk().await?,
+            };
         }
         Ok(())
+    }
+
+    /// Waits until something has come after what there is to parse. Cancel-safe.
+    pub(crate) async fn look_ahead(&mut self) -> Result<(), Error> {
+        if self.ahead.is_none() {
+            self.ahead = Some(self.chunk().await?);
+        }
+        Ok(())
+    }
+
+    async fn chunk(&mut self) -> Result<Bytes, Error> {
+        let chunk = self.body.chunk().await;
+        chunk.ok_or_else(|| Error::new(ErrorKind::Disconnected, "the stream ended"))?
     }
 
     /// Whether the stream, of which something has come, is what Tidings sends where it has no room for one: a comment

@@ -93,21 +93,21 @@ impl HttpClient {
     ///
     /// Dropping the future closes the connection. Whether the server took the request is then unknown.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Error> {
-        let response = self.head(request, Duration::ZERO).await?;
+        let response = self.head(request, self.config.answer_timeout).await?;
         let (head, body) = response.into_parts();
         Ok(Response::from_parts(head, body.collect(self.config.max_answer_bytes).await?))
     }
 
-    /// Asks for `uri`, following redirects, and gives the body to be read piece by piece. The head has the configured
-    /// time and `hold` to arrive.
-    pub(crate) async fn get(&self, uri: &Uri, headers: &HeaderMap, hold: Duration) -> Result<Response<Body>, Error> {
+    /// Asks for `uri`, following redirects, and gives the body to be read piece by piece. Each head has this time to
+    /// arrive.
+    pub(crate) async fn get(&self, uri: &Uri, headers: &HeaderMap, limit: Duration) -> Result<Response<Body>, Error> {
         let mut target = uri.clone();
         for _ in 0..=MAX_REDIRECTS {
             let mut request = Request::new(Full::default());
             *request.method_mut() = Method::GET;
             *request.uri_mut() = target.clone();
             *request.headers_mut() = headers.clone();
-            let response = self.head(request, hold).await?;
+            let response = self.head(request, limit).await?;
             match redirect(&response) {
                 Some(location) => target = url::resolve(&target, location)?,
                 None => return Ok(response),
@@ -116,10 +116,9 @@ impl HttpClient {
         Err(Error::malformed(format!("more than {MAX_REDIRECTS} redirects")))
     }
 
-    async fn head(&self, request: Request<Full<Bytes>>, hold: Duration) -> Result<Response<Body>, Error> {
+    async fn head(&self, request: Request<Full<Bytes>>, limit: Duration) -> Result<Response<Body>, Error> {
         url::check(request.uri())?;
         self.counters.add_request();
-        let limit = self.config.answer_timeout.saturating_add(hold);
         match timeout(limit, self.inner.request(request)).await {
             Ok(Ok(response)) => Ok(response.map(|inner| Body { inner, idle_timeout: self.config.idle_timeout })),
             Ok(Err(error)) if error.is_connect() => {

@@ -55,6 +55,10 @@ pub(crate) struct Pages {
     /// What names the last page, where the server gave it a name.
     etag: Option<HeaderValue>,
     size: PageSize,
+    /// Whether the next page is not to be held, whatever the pace, as it is to show that pages get through.
+    is_trial: bool,
+    /// How long an answer may take, beyond the time that it asks to be held.
+    patience: Duration,
     /// How long to wait before the next request, as the last answer has it.
     pause: Duration,
     /// Counts the answers in a row that did not wait.
@@ -124,13 +128,24 @@ impl Pages {
         Self {
             circles: Backoff::new(client.config()),
             size: PageSize::new(parameter(&url, "limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE)),
+            patience: client.config().answer_timeout,
             client: client.clone(),
             url,
             pace,
             after,
             etag: None,
+            is_trial: false,
             pause: Duration::ZERO,
         }
+    }
+
+    /// The same, for whoever has another way to go on: it shows soon whether pages get through. The first one is not
+    /// held, and an answer may be no later than the first byte of a stream. After one that is, the next may take twice as
+    /// long, in case there is no other way after all.
+    pub(crate) fn on_trial(self) -> Self {
+        let config = self.client.config();
+        let patience = config.first_byte_timeout.min(config.answer_timeout);
+        Self { is_trial: true, patience, ..self }
     }
 
     /// Waits as long as the last answer asked for, and asks for the next page.
@@ -157,6 +172,7 @@ impl Pages {
         let hold = match self.pace {
             Pace::Now => Duration::ZERO,
             Pace::Hold(hold) => {
+                let hold = if self.is_trial { Duration::ZERO } else { hold };
                 wait = hold.as_secs().to_string();
                 parameters.push(("wait", &wait));
                 hold
@@ -171,7 +187,12 @@ impl Pages {
         }
 
         let asked = Instant::now();
-        let response = self.client.get(&with_query(&self.url, &parameters)?, &headers, hold).await?;
+        let url = with_query(&self.url, &parameters)?;
+        let response = self.client.get(&url, &headers, self.patience.saturating_add(hold)).await;
+        if response.as_ref().is_err_and(|error| error.kind() == ErrorKind::Timeout) {
+            self.patience = self.patience.saturating_mul(2).min(self.client.config().answer_timeout);
+        }
+        let response = response?;
         let retry_after = retry_after(response.headers());
         let page = match response.status() {
             StatusCode::OK => {
@@ -204,9 +225,10 @@ impl Pages {
             self.size.double();
         }
         let has_news = !turn.updates.is_empty();
+        let was_trial = mem::take(&mut self.is_trial);
         let was_in_order = match self.pace {
             Pace::Now => has_news || !more,
-            Pace::Hold(_) => has_news || took >= HELD,
+            Pace::Hold(_) => has_news || was_trial || took >= HELD,
         };
         if was_in_order {
             self.circles.succeeded();

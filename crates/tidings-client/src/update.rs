@@ -42,6 +42,15 @@ pub(crate) struct Turn {
     pub(crate) is_over: bool,
 }
 
+impl Turn {
+    /// Adds what the next one has brought.
+    pub(crate) fn append(&mut self, next: Self) {
+        self.updates.extend(next.updates);
+        self.cursor = next.cursor.or(self.cursor);
+        self.is_over = next.is_over;
+    }
+}
+
 impl Gap {
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Error> {
         serde_json::from_slice(json).map_err(|error| Error::malformed("what came is no gap").with_source(error))
@@ -63,16 +72,21 @@ impl Run {
         Self { last: after.unwrap_or_default().number() }
     }
 
-    /// Gives the update back if it is the next one, and `None` if it is a repeat.
-    pub(crate) fn admit(&mut self, update: Update) -> Result<Option<Update>, Error> {
+    /// Gives the update back if it is the next one, and `None` if it is a repeat. A gap is a repeat where all that it
+    /// misses has come from elsewhere; where a part has, the rest of it is told.
+    pub(crate) fn admit(&mut self, mut update: Update) -> Result<Option<Update>, Error> {
         let next = self.last + 1;
-        match &update {
+        match &mut update {
             Update::Event(event) if event.seq() > next => {
                 return Err(Error::malformed(format!("event {} came in the place of event {next}", event.seq())));
             }
             Update::Event(event) if event.seq() < next => return Ok(None),
             Update::Event(_) => self.last = next,
-            Update::Gap(gap) => self.last = self.last.max(gap.resumed_at.saturating_sub(1)),
+            Update::Gap(gap) if gap.resumed_at <= next => return Ok(None),
+            Update::Gap(gap) => {
+                gap.requested = gap.requested.max(self.last);
+                self.last = gap.resumed_at - 1;
+            }
             Update::Job(_) | Update::Transport(_) => {}
         }
         Ok(Some(update))
@@ -112,7 +126,12 @@ mod tests {
         assert!(matches!(run.admit(gap(120)), Ok(Some(_))));
         assert!(matches!(run.admit(event(119)), Ok(None)));
         assert!(matches!(run.admit(event(120)), Ok(Some(_))));
-        assert!(matches!(run.admit(gap(3)), Ok(Some(_))), "an old gap does not turn the run back");
+        for old in [0, 3, 121] {
+            assert!(matches!(run.admit(gap(old)), Ok(None)), "nothing is missing before {old}");
+        }
         assert!(matches!(run.admit(event(121)), Ok(Some(_))));
+        // What it asked for has come in part since then.
+        let told = run.admit(gap(130));
+        assert!(matches!(told, Ok(Some(Update::Gap(Gap { requested: 121, resumed_at: 130, .. })))), "{told:?}");
     }
 }

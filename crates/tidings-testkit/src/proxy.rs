@@ -12,11 +12,12 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response, StatusCode, Uri, header};
+use http_body::Frame;
 use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, client, server, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -42,6 +43,8 @@ pub enum Mode {
     Pass,
     /// Holds back every answer until it is whole: an event stream as long as its job.
     Buffer,
+    /// Lets the head of every answer and the first piece of its body through, and holds back the rest until it is whole.
+    BufferAfterHead,
     /// Closes each connection once so many bytes of answers have gone over it: a random number of [`CUT_AFTER`], which
     /// this seed decides.
     Cut {
@@ -75,7 +78,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Counts {
     connections: AtomicUsize,
-    /// How often each path was asked for.
+    /// How often each path was asked for, with its query.
     requests: Mutex<HashMap<String, usize>>,
     streams: AtomicUsize,
     most_streams: AtomicUsize,
@@ -131,8 +134,15 @@ impl Proxy {
     /// How many requests it has got so far for paths that end like this.
     #[must_use]
     pub fn requests(&self, path_end: &str) -> usize {
-        let requests = self.shared.counts.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.iter().filter(|(path, _)| path.ends_with(path_end)).map(|(_, count)| count).sum()
+        let requests = self.shared.counts.requests();
+        let is_meant = |target: &str| target.split('?').next().is_some_and(|path| path.ends_with(path_end));
+        requests.iter().filter(|(target, _)| is_meant(target)).map(|(_, count)| count).sum()
+    }
+
+    /// What it was asked for so far: each path once, with its query, in any order.
+    #[must_use]
+    pub fn targets(&self) -> Vec<String> {
+        self.shared.counts.requests().keys().cloned().collect()
     }
 
     /// How many event streams the server is sending through it at present, held back or not.
@@ -193,7 +203,7 @@ async fn serve(stream: CutStream, mode: Mode, shared: Arc<Shared>) {
 }
 
 async fn answer(request: Request<Incoming>, mode: Mode, shared: Arc<Shared>) -> Result<Response<Body>, hyper::Error> {
-    shared.counts.add_request(request.uri().path());
+    shared.counts.add_request(request.uri());
     if mode == Mode::Refuse {
         return Ok(bad_gateway());
     }
@@ -214,7 +224,11 @@ async fn answer(request: Request<Incoming>, mode: Mode, shared: Arc<Shared>) -> 
         let _ = &counted;
         frame
     });
-    Ok(Response::from_parts(head, body.boxed_unsync()))
+    let body = match mode {
+        Mode::BufferAfterHead => HeldBack::new(body.boxed_unsync()).boxed_unsync(),
+        _ => body.boxed_unsync(),
+    };
+    Ok(Response::from_parts(head, body))
 }
 
 /// Asks the server, over a connection of its own.
@@ -235,9 +249,12 @@ fn bad_gateway() -> Response<Body> {
 }
 
 impl Counts {
-    fn add_request(&self, path: &str) {
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        *requests.entry(path.to_owned()).or_default() += 1;
+    fn add_request(&self, target: &Uri) {
+        *self.requests().entry(target.to_string()).or_default() += 1;
+    }
+
+    fn requests(&self) -> std::sync::MutexGuard<'_, HashMap<String, usize>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -255,6 +272,43 @@ impl OpenStream {
 impl Drop for OpenStream {
     fn drop(&mut self) {
         self.0.counts.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A body that lets its first piece through at once, and all others together at its end.
+struct HeldBack {
+    body: Body,
+    has_begun: bool,
+    rest: BytesMut,
+}
+
+impl HeldBack {
+    fn new(body: Body) -> Self {
+        Self { body, has_begun: false, rest: BytesMut::new() }
+    }
+}
+
+impl http_body::Body for HeldBack {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        loop {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None if self.rest.is_empty() => return Poll::Ready(None),
+                None => return Poll::Ready(Some(Ok(Frame::data(self.rest.split().freeze())))),
+            };
+            if !self.has_begun {
+                self.has_begun = true;
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            // The server sends no trailers.
+            if let Ok(data) = frame.into_data() {
+                self.rest.extend_from_slice(&data);
+            }
+        }
     }
 }
 

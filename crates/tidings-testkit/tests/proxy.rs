@@ -135,6 +135,21 @@ async fn a_buffer_holds_an_answer_until_it_is_whole() {
 }
 
 #[tokio::test]
+async fn a_buffer_may_let_the_beginning_of_an_answer_through() {
+    let (proxy, pieces) = start(Mode::BufferAfterHead).await;
+    pieces.send_replace(1);
+    let mut body = within(get(&proxy, "/sse?x=1")).await.expect("an answer").into_body();
+    let first = within(body.frame()).await.expect("a piece").expect("it is whole").into_data();
+    assert_eq!(first.expect("data").len(), PIECE);
+    pieces.send_replace(100);
+    // Much longer than it takes where nothing is held back.
+    tokio::time::timeout(Duration::from_millis(200), body.frame()).await.expect_err("the rest is not whole");
+    drop(pieces);
+    assert_eq!(within(read(body)).await, (99 * PIECE as u64, false));
+    assert_eq!((proxy.streams(), proxy.targets()), (0, vec!["/sse?x=1".to_owned()]));
+}
+
+#[tokio::test]
 async fn a_connection_is_cut_after_as_many_bytes_as_the_seed_says() {
     let mut lengths = Vec::new();
     for seed in [7, 7, 8] {

@@ -22,19 +22,21 @@ impl Climb {
         Self { interval, at: Instant::now() + interval, probe: None }
     }
 
-    /// Comes back with a reader that has brought something, and what that is. `readers` are those to try, the best
-    /// first, as of the moment when it is called. Cancel-safe.
+    /// Comes back with a reader that has shown that it works, and what it brought. `readers` are those to try, the best
+    /// first, as of the moment when it is called. The next try is due one interval after the beginning of this one.
+    /// Cancel-safe.
     pub(super) async fn arrive(&mut self, readers: impl Fn() -> Vec<Reader>) -> (Reader, Turn) {
         loop {
             let probe = match &mut self.probe {
                 Some(probe) => probe,
                 None => {
                     sleep_until(self.at).await;
+                    self.at = Instant::now() + self.interval;
                     self.probe.insert(Box::pin(first_of(readers())))
                 }
             };
             let found = probe.await;
-            *self = Self::new(self.interval);
+            self.probe = None;
             if let Some(found) = found {
                 return found;
             }
@@ -44,7 +46,7 @@ impl Climb {
 
 async fn first_of(readers: Vec<Reader>) -> Option<(Reader, Turn)> {
     for mut reader in readers {
-        match reader.next().await {
+        match reader.prove().await {
             Ok(turn) => return Some((reader, turn)),
             Err(trouble) => tracing::debug!(transport = %reader.transport, error = %trouble.error, "not better yet"),
         }

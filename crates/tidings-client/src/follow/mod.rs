@@ -29,7 +29,10 @@ use crate::{client::Client, error::Error, follower::Follower, transport::Transpo
 ///
 /// - An event stream that brings no first byte within 5 s, or later no heartbeat in its time, is held back by something
 ///   on the way: the next transport goes on at once, from the same cursor. From there a better one is tried again, beside
-///   the one in use, every 25 s, and takes over as soon as it has brought something.
+///   the one in use, every 25 s, and takes over as soon as it is seen to work: a stream, once something has come after
+///   its first bytes, and long polling, once a request that was held is answered.
+/// - A page that is 5 s late is lost on the way too, and the next transport goes on at once. The first long poll is not
+///   held, so that this is soon known.
 /// - A stream that was cut is asked for again at once, if it brought something. A page that was cut is asked for again
 ///   at once with half its `limit`.
 /// - A server that is away or has no room is asked again, after pauses with full jitter that grow to 30 s, or as long as

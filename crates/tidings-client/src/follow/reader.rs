@@ -50,12 +50,11 @@ impl Reader {
     /// Reads on after a cursor, or from the first event. Nothing happens before it is asked for something.
     pub(super) fn new(client: &HttpClient, rung: &Rung, after: Option<Cursor>, silence: Duration) -> Self {
         let Rung { transport, url } = rung.clone();
+        let pages = |pace| Way::Pages(Box::new(Pages::new(client, url.clone(), after, pace).on_trial()));
         let way = match transport {
             Transport::Sse => Way::Stream(Box::new(Stream::new(client, url, after, silence))),
-            Transport::LongPoll => {
-                Way::Pages(Box::new(Pages::new(client, url, after, Pace::Hold(client.config().hold))))
-            }
-            Transport::ShortPoll => Way::Pages(Box::new(Pages::new(client, url, after, Pace::Now))),
+            Transport::LongPoll => pages(Pace::Hold(client.config().hold)),
+            Transport::ShortPoll => pages(Pace::Now),
         };
         Self { transport, way }
     }
@@ -67,10 +66,29 @@ impl Reader {
         match &mut self.way {
             Way::Stream(stream) => stream.next().await,
             Way::Pages(pages) => pages.next().await.map_err(|error| {
-                let effect = if pages.was_halved() { Effect::Interrupted } else { Effect::Unclear };
+                let effect = match error.kind() {
+                    ErrorKind::Timeout => Effect::Dead,
+                    _ if pages.was_halved() => Effect::Interrupted,
+                    _ => Effect::Unclear,
+                };
                 Trouble { error, effect }
             }),
         }
+    }
+
+    /// What comes first, as soon as it is clear that more can follow. Some proxies let the head of a stream through, and
+    /// its first bytes, and hold back the rest: so a stream has to bring something after these, its next heartbeat at the
+    /// latest. Others swallow requests that are held: so a long poll has to be
+    /// answered once that was.
+    pub(super) async fn prove(&mut self) -> Result<Turn, Trouble> {
+        let mut turn = self.next().await?;
+        match &mut self.way {
+            _ if turn.is_over => {}
+            Way::Stream(stream) => stream.look_ahead().await?,
+            Way::Pages(_) if self.transport == Transport::LongPoll => turn.append(self.next().await?),
+            Way::Pages(_) => {}
+        }
+        Ok(turn)
     }
 }
 
@@ -97,6 +115,11 @@ impl Stream {
             connection.next(&mut self.parser).await.and_then(sse::parse).map_err(|error| self.broken(error))?;
         let cursor = self.parser.last_event_id().parse().ok();
         Ok(Turn { updates: vec![update], cursor, is_over: false })
+    }
+
+    async fn look_ahead(&mut self) -> Result<(), Trouble> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        connection.look_ahead().await.map_err(|error| self.broken(error))
     }
 
     /// Asks for the stream and waits for its first byte, which comes with the head unless something holds it back.

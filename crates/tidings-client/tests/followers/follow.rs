@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Reply, SECOND, Server, block, blocks, history, job_json, next_page, page, texts, url};
+use crate::support::{Reply, SECOND, Server, Step, block, blocks, history, job_json, next_page, page, texts, url};
 use Transport::{LongPoll, ShortPoll, Sse};
 use tidings_client::{
     CancellationToken, Client, Config, Cursor, ErrorKind, Event, Follow, HttpClient, State, Transport, Update,
@@ -238,8 +238,10 @@ async fn cancelling_ends_it_as_if_the_job_were_over() {
 #[tokio::test(start_paused = true)]
 async fn dropping_it_closes_what_it_had_open() {
     let events = history(3);
-    let replies = [Reply::stream("").after(Duration::MAX).to("/sse"), Reply::new(200).after(Duration::MAX).to("-poll")];
-    for waits in [3, 20, 32] {
+    let silent = |end| Reply::new(200).after(Duration::MAX).to(end).always();
+    let replies = [silent("/sse"), silent("-poll")];
+    // Over the stream, the long poll, the short poll, and with a try beside that.
+    for waits in [3, 7, 12, 37] {
         let (server, mut follow) = server(&events, replies.clone());
         let waiting = tokio::time::timeout(SECOND * waits, async { while follow.next().await.is_some() {} });
         waiting.await.expect_err("it is not over");
@@ -264,7 +266,7 @@ async fn over_http2_one_connection_is_enough() {
         Reply::stream("").after(Duration::MAX).to("/sse"),
         next_page(&events[..2]).to("/long-poll"),
         Reply::new(200).after(Duration::MAX).to("/long-poll"),
-        Reply::stream(&blocks(&events[2..])).to("/sse"),
+        Reply::ended_stream("retry: 2000\n").then(Step::Send(blocks(&events[2..]))).to("/sse"),
     ];
     let (server, http) = Server::new(config, replies.into_iter().chain(usual(&events)));
     let mut follow = following(http, &events);

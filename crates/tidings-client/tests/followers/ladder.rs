@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     follow::{Followed, cursors, following, job, mounted, read, read_all, seconds, server, usual},
-    support::{Reply, SECOND, Server, Step, block, blocks, history, next_page, nothing_new, page, texts},
+    support::{Reply, SECOND, Server, Step, block, blocks, history, job_json, next_page, nothing_new, page, texts},
 };
 use Transport::{LongPoll, ShortPoll, Sse};
 use tidings_client::{Config, ErrorKind, Transport, Update};
@@ -45,7 +45,7 @@ async fn a_stream_without_a_heartbeat_in_its_time_is_dead_and_the_next_goes_on_f
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_climbs_back_once_a_better_transport_brings_something() {
+async fn it_climbs_back_once_a_better_transport_goes_on_bringing_something() {
     let events = history(5);
     let dead = || Reply::stream("").after(Duration::MAX).to("/sse");
     let replies = [
@@ -55,8 +55,14 @@ async fn it_climbs_back_once_a_better_transport_brings_something() {
         next_page(&events[2..4]).after(27 * SECOND).to("/long-poll"),
         dead(),
         nothing_new(events[3].cursor()).after(25 * SECOND).to("/long-poll"),
-        // The third one gets through after 2 s, and brings what has come by then once more.
-        Reply::stream(&blocks(&events[4..])).after(2 * SECOND).to("/sse"),
+        // The third one gets through after 2 s, goes on after 10 s, and brings what has come by then once more.
+        Reply::ended_stream("retry: 2000\n")
+            .after(2 * SECOND)
+            .then(Step::Wait(10 * SECOND))
+            .then(Step::Send(":\n".into()))
+            .then(Step::Send(blocks(&events[4..])))
+            .then(Step::Wait(Duration::MAX))
+            .to("/sse"),
         next_page(&events[4..5]).after(4 * SECOND).to("/long-poll"),
         Reply::new(200).after(Duration::MAX).to("/long-poll"),
     ];
@@ -70,7 +76,7 @@ async fn it_climbs_back_once_a_better_transport_brings_something() {
             Ok(Some(Ok(Update::Transport(transport)))) => {
                 followed.transports.push(transport);
                 if transport == Sse {
-                    assert_eq!(begun.elapsed().as_secs(), 62, "first bytes are enough to change over");
+                    assert_eq!(begun.elapsed().as_secs(), 67, "a heartbeat is enough to change over");
                 }
             }
             Ok(Some(other)) => drop(other.expect("it goes on")),
@@ -80,10 +86,102 @@ async fn it_climbs_back_once_a_better_transport_brings_something() {
     }
     assert_eq!(texts(&followed.events), texts(&events));
     assert_eq!(followed.transports, [LongPoll, Sse]);
-    assert_eq!(seconds(&server, Sse), [0, 5 + 25, 5 + 25 + 5 + 25]);
+    assert_eq!(seconds(&server, Sse), [0, 5 + 25, 5 + 25 + 25]);
     let (second, last) = (events[1].cursor().to_string(), events[3].cursor().to_string());
     assert_eq!(cursors(&server, Sse), ["", &second, &last]);
     assert_eq!(seconds(&server, LongPoll), [5, 5, 32, 57, 61]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_brings_its_first_bytes_and_no_more_does_not_take_over() {
+    let events = history(3);
+    let last = events[1].cursor();
+    let mut replies =
+        vec![Reply::stream("retry: 2000\n").to("/sse").always(), next_page(&events[..2]).to("/long-poll")];
+    replies.extend((0..4).map(|_| nothing_new(last).after(25 * SECOND).to("/long-poll")));
+    replies.push(next_page(&events[2..]).to("/long-poll"));
+    let (server, mut follow) = server(&events, replies);
+    read_all(&mut follow, &events, &[Sse, LongPoll]).await;
+    // One silence at the beginning is all that it costs.
+    assert_eq!(seconds(&server, LongPoll), [20, 20, 45, 70, 95, 120]);
+    assert_eq!(seconds(&server, Sse), [0, 45, 70, 95, 120][..seconds(&server, Sse).len()]);
+    assert!(seconds(&server, Sse).len() >= 4, "it is tried again and again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_told_only_of_what_has_not_come_meanwhile() {
+    let events = history(10);
+    for (resumed_at, told) in [(5, None), (9, None), (10, Some((8, 10)))] {
+        let snapshot = job_json(events[0].job(), events[9].cursor(), &[]);
+        let data = format!(r#"{{"requested":2,"resumed_at":{resumed_at},"job":{snapshot}}}"#);
+        let gap = format!("id: {}-00000000\nevent: gap\ndata: {data}\n\n", resumed_at - 1);
+        let replies = [
+            Reply::stream("").after(Duration::MAX).to("/sse"),
+            next_page(&events[..2]).to("/long-poll"),
+            // It comes while the second stream is being opened, from after the second event.
+            next_page(&events[2..8]).after(26 * SECOND).to("/long-poll"),
+            Reply::ended_stream("retry: 2000\n")
+                .after(3 * SECOND)
+                .then(Step::Send(format!("{gap}{}", blocks(&events[resumed_at - 1..]))))
+                .to("/sse"),
+            Reply::new(200).after(Duration::MAX).to("/long-poll"),
+        ];
+        let (_, mut follow) = server(&events, replies);
+        let (mut seqs, mut gaps) = (Vec::new(), Vec::new());
+        while let Some(update) = follow.next().await {
+            match update.expect("it goes on") {
+                Update::Event(event) => seqs.push(event.seq()),
+                Update::Gap(gap) => gaps.push((gap.requested, gap.resumed_at)),
+                _ => {}
+            }
+        }
+        assert_eq!(gaps, told.into_iter().collect::<Vec<_>>());
+        assert_eq!(seqs, (1..=12).filter(|seq| told.is_none() || *seq != 9).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_requests_that_are_held_are_swallowed_pages_that_are_not_come_soon_and_a_stream_within_a_minute() {
+    let events = history(3);
+    let last = events[1].cursor();
+    let swallowed = || Reply::new(200).after(Duration::MAX);
+    let replies = [
+        swallowed().to("/sse"),
+        swallowed().to("/sse"),
+        swallowed().to("/sse"),
+        next_page(&events[..2]).to("/long-poll"),
+        swallowed().to("/long-poll"),
+        nothing_new(last).to("/long-poll"),
+        swallowed().to("/long-poll"),
+        nothing_new(last).header("retry-after", "1").to("/short-poll").always(),
+        // By then the obstacle has been gone for 30 s.
+        Reply::ended_stream("retry: 2000\n").then(Step::Send(blocks(&events[2..]))).to("/sse"),
+    ];
+    let (server, mut follow) = server(&events, replies);
+    read_all(&mut follow, &events, &[LongPoll, ShortPoll, Sse]).await;
+    let pages = seconds(&server, ShortPoll);
+    assert_eq!(pages[0], 35);
+    assert!(pages.windows(2).all(|pair| pair[1] - pair[0] <= 1), "they go on beside what is tried: {pages:?}");
+    assert_eq!(seconds(&server, LongPoll), [5, 5, 65, 65]);
+    assert_eq!(seconds(&server, Sse), [0, 30, 60, 95]);
+    let targets = server.targets();
+    let waits: Vec<_> = targets.iter().filter_map(|target| target.split("wait=").nth(1)).collect();
+    assert_eq!(waits, ["0", "25", "0", "25"], "whether pages get through is found out without holding one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_late_is_dead_and_where_there_is_nothing_else_it_has_more_time() {
+    let events = history(3);
+    let swallowed = |end: &str| Reply::new(200).after(Duration::MAX).to(end);
+    let (asked, mut follow) =
+        server(&events, [swallowed("/sse"), swallowed("/long-poll"), next_page(&events).to("/short-poll")]);
+    read_all(&mut follow, &events, &[ShortPoll]).await;
+    assert_eq!(seconds(&asked, ShortPoll), [5 + 5]);
+
+    let slow = next_page(&events).after(18 * SECOND).to("/long-poll").always();
+    let (asked, follow) = server(&events, [slow]);
+    read_all(&mut follow.with_transports([LongPoll]), &events, &[LongPoll]).await;
+    assert_eq!(seconds(&asked, LongPoll).len(), 3, "5 s, 10 s and 20 s");
 }
 
 #[tokio::test(start_paused = true)]
