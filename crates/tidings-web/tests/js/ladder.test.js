@@ -99,6 +99,32 @@ test("a better transport that has fallen behind repeats nothing", async (t) => {
   assert.deepEqual(reader.seqs, [1, 2, 3, 4, 5]);
 });
 
+for (const [what, kept, gaps] of [
+  ["whose gap is of what was seen meanwhile is told of no gap", 4, []],
+  ["whose gap begins in what was seen meanwhile is told of the rest of it", 7, [[4, 7]]],
+]) {
+  test(`a better transport ${what}`, async (t) => {
+    let stream;
+    const { server, reader } = await running(t, {}, (server) => (server.instead.sse = () => {}));
+    await passUntil(() => reader.seqs.length >= 2);
+    server.instead.sse = (asked, response) => (stream = { asked, response });
+    await passUntil(() => stream !== undefined);
+    server.append(event(3), event(4));
+    await until(() => reader.seqs.length === 4);
+    // What the stream was asked for is no longer kept when it begins.
+    server.instead["long-poll"] = () => {};
+    server.append(event(5), event(6), event(7));
+    server.kept = kept;
+    server.usual(stream.asked, stream.response);
+    await until(() => reader.seqs.at(-1) === 7);
+    server.append(event(8, "succeeded"));
+    await reader.finished;
+    const unkept = (seq) => seq > 4 && seq < kept;
+    assert.deepEqual(reader.seqs, [1, 2, 3, 4, 5, 6, 7, 8].filter((seq) => !unkept(seq)));
+    assert.deepEqual(reader.gaps.map(({ requested, resumed_at }) => [requested, resumed_at]), gaps);
+  });
+}
+
 test("a stream without its heartbeat is dead, and the next transport goes on from the same cursor", async (t) => {
   const { server, reader } = await running(t, {}, (server) => (server.heartbeatSeconds = 7));
   await until(() => reader.seqs.length === 2 && server.asked("transports").length === 1);
