@@ -279,3 +279,28 @@ test("an error of the stream is told to who watches all jobs, and to nobody else
   await single.finished;
   assert.deepEqual(single.seqs, [1, 2, 3]);
 });
+
+for (const [cursor, name] of [["1-ffffffff", "cursor-mismatch"], ["no cursor", "invalid-cursor"]]) {
+  test(`${name} of one tab is told to that tab, and the others watch on`, async (t) => {
+    const server = await Server.start(t);
+    server.append(event(1, "queued"), event(2, "started"));
+    server.instead.events = (asked, response) => {
+      if (asked.query.after === cursor) problem(response, 410, name);
+      else server.usual(asked, response);
+    };
+    const watch = async (after) => {
+      const { followAll } = await openTab();
+      const reader = new Reader(followAll(server.base, { after }));
+      t.after(() => reader.end());
+      return reader;
+    };
+    const good = await watch("2-0");
+    await passUntil(() => good.transports.includes("sse"));
+    const bad = await watch(cursor);
+    await passUntil(() => bad.over);
+    assert.deepEqual([bad.error.problem, good.error], [name, null]);
+    server.append(event(3));
+    await passUntil(() => good.over || good.seqs.length === 1, 10);
+    assert.deepEqual([good.seqs, good.transports, good.error], [[3], ["sse"], null]);
+  });
+}

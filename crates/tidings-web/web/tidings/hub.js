@@ -4,6 +4,7 @@
 // where it is not, or may not be, the follower reads what it lacks by short polls. So whoever joins late gets the
 // history, and a stream that was opened anew, or a tab that was too slow, costs a request and no event.
 
+import { ProblemError } from "./failures.js";
 import { Follower } from "./follower.js";
 import { Ladder } from "./ladder.js";
 import { LogReading } from "./reading.js";
@@ -164,14 +165,23 @@ export class Hub {
       this.#catchUp();
     } catch (error) {
       if (ending.signal.aborted) return;
-      // The cursor may be of a history that is lost, or no job that is asked for known. Each follower finds out for
-      // itself what that means to it, and for those that are left it is tried again.
-      this.#cursor = "now";
-      for (const watcher of this.#watchers) watcher.fail(error);
-      this.#changed(null);
-      this.#openSoon(REFUSED);
+      this.#refused(error, reading.cursor);
     }
     if (this.#stream === stream) this.#stream = null;
+  }
+
+  /** What comes of a stream that was refused when it was asked for after this cursor. */
+  #refused(error, cursor) {
+    this.#cursor = "now";
+    // A problem is that of the watchers whose place was asked for. The others are at places of their own.
+    const isConcerned = (watcher) => !(error instanceof ProblemError) || watcher.cursor === cursor;
+    const concerned = [...this.#watchers].filter(isConcerned);
+    for (const watcher of concerned) watcher.fail(error);
+    if (concerned.length > 0) return this.#openSoon(TOGETHER);
+    // No job that is asked for may be known. Each follower finds out for itself what that means to it, and for those
+    // that are left it is tried again.
+    this.#changed(null);
+    this.#openSoon(REFUSED);
   }
 
   /** The stream works, or it does not any more. */
