@@ -162,12 +162,18 @@ export class Server {
   }
 
   #hold(job, after, query, response) {
+    let isLate = query.wait === "0";
     const answer = () => {
       if (response.writableEnded) return;
       const isNews = this.eventsOf(job).some(({ seq }) => seq > after) || this.#isOver(job, after);
-      if (isNews || query.wait === "0") this.#page(job, after, query, response, {});
+      if (isNews || isLate) this.#page(job, after, query, response, {});
     };
     this.#keep(response, answer);
+    const timer = setTimeout(() => {
+      isLate = true;
+      answer();
+    }, Number(query.wait) * 1000);
+    response.on("close", () => clearTimeout(timer));
     answer();
   }
 
