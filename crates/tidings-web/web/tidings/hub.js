@@ -6,6 +6,7 @@
 
 import { ProblemError } from "./failures.js";
 import { Follower } from "./follower.js";
+import { BEAT } from "./heartbeat.js";
 import { Ladder } from "./ladder.js";
 import { LogReading } from "./reading.js";
 import { Watcher, positionOf } from "./watcher.js";
@@ -38,6 +39,8 @@ export class Hub {
   /** What ends the reading of each job without the stream, by the job's id. @type {Map<string, AbortController>} */
   #substitutes = new Map();
   #timer = null;
+  /** The timer of the heartbeats that the tabs are sent. */
+  #beat;
 
   /**
    * @param {URL} base of the server
@@ -62,6 +65,16 @@ export class Hub {
       else if (type === "bye") this.#detach(port);
     };
     port.postMessage({ type: "welcome" });
+    if (this.#tabs.size === 1) this.#beatLater();
+  }
+
+  /** Tells the tabs now and then that there is still somebody: a worker may be killed, and nothing says so. */
+  #beatLater() {
+    clearTimeout(this.#beat);
+    this.#beat = setTimeout(() => {
+      for (const port of this.#tabs.keys()) port.postMessage({ type: "beat" });
+      if (this.#tabs.size > 0) this.#beatLater();
+    }, BEAT);
   }
 
   /** Notices that a tab is gone which could not say so: the lock that it held becomes free. */

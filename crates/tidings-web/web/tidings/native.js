@@ -57,8 +57,8 @@ class NativeStream {
   }
 
   /**
-   * Waits until it has told something. Its heartbeats are not shown, so that there is no other proof; what the transport
-   * in use brings meanwhile has to come over this one too.
+   * Waits until it has told something. Its heartbeats are not shown, so that there is no other proof; what the
+   * transport in use brings meanwhile has to come over this one too.
    */
   async proven() {
     const { cursor } = this.#reading;

@@ -35,7 +35,7 @@ export class Server {
   bytes = {};
   /** How many streams were open at most. */
   mostStreams = 0;
-  #streams = 0;
+  #streams = new Set();
   /** Streams and held requests that are open. */
   #open = new Set();
   #server;
@@ -81,6 +81,11 @@ export class Server {
   append(...events) {
     this.log.push(...events);
     for (const wake of this.#open) wake();
+  }
+
+  /** Sends a heartbeat over each stream. */
+  beat() {
+    for (const response of this.#streams) response.write(":\n");
   }
 
   #answer(request, response) {
@@ -156,9 +161,9 @@ export class Server {
   }
 
   #countStream(response) {
-    this.#streams += 1;
-    this.mostStreams = Math.max(this.mostStreams, this.#streams);
-    response.on("close", () => (this.#streams -= 1));
+    this.#streams.add(response);
+    this.mostStreams = Math.max(this.mostStreams, this.#streams.size);
+    response.on("close", () => this.#streams.delete(response));
   }
 
   #hold(job, after, query, response) {
