@@ -22,6 +22,14 @@ async function running(t, options, prepare = () => {}) {
   return { server, reader };
 }
 
+/** Sends heartbeats until a condition holds. */
+async function beat(stream, condition) {
+  while (!condition()) {
+    stream.write(":\n");
+    await settled();
+  }
+}
+
 test("it streams by default", async (t) => {
   const { server, reader } = await running(t);
   await until(() => reader.seqs.length === 2);
@@ -58,13 +66,14 @@ test("it climbs back within a minute, and no event is missing or comes twice", a
 
   // The next try comes too early, and finds it as bad as before.
   await passUntil(() => server.asked("sse").length >= 2);
-  delete server.instead.sse;
+  let stream;
+  server.instead.sse = (asked, response) => server.usual(asked, (stream = response));
   await pass(5000);
   server.append(event(4));
   await until(() => reader.seqs.length === 4);
   assert.equal(reader.transports.length, 1);
   assert.ok((await passUntil(() => server.asked("sse").length >= 3)) <= 50_000);
-  await until(() => reader.transports.length === 2);
+  await beat(stream, () => reader.transports.length === 2);
   await until(() => server.open === 1);
   server.append(event(5), event(6, "succeeded"));
   await reader.finished;
@@ -93,11 +102,99 @@ test("a better transport that has fallen behind repeats nothing", async (t) => {
   server.append(event(3), event(4));
   await until(() => reader.seqs.length === 4);
   server.usual(stream.asked, stream.response);
-  await until(() => reader.transports.at(-1) === "sse");
+  await beat(stream.response, () => reader.transports.at(-1) === "sse");
   server.append(event(5, "succeeded"));
   await reader.finished;
   assert.deepEqual(reader.seqs, [1, 2, 3, 4, 5]);
 });
+
+test("a stream whose beginning comes through, and nothing after it, delays no event twice", async (t) => {
+  const { server, reader } = await running(t, {}, (server) => {
+    server.instead.sse = (asked, response) => {
+      const write = response.write.bind(response);
+      let isFirst = true;
+      response.write = (chunk) => isFirst && !(isFirst = false) && write(chunk);
+      response.end = () => {};
+      server.usual(asked, response);
+    };
+  });
+  await passUntil(() => reader.transports.at(-1) === "long-poll");
+  for (let seq = 3; seq < 60; seq += 1) {
+    server.append(event(seq));
+    const late = await passUntil(() => reader.seqs.at(-1) === seq);
+    assert.ok(late <= 2500, `event ${seq} came after ${late} ms`);
+    await pass(2500);
+  }
+  assert.ok(server.asked("sse").length > 3, "it is tried again and again");
+  delete server.instead.sse;
+  let passed = 0;
+  for (; reader.transports.at(-1) !== "sse"; passed += 2500) {
+    server.append(event(server.log.length + 1));
+    await pass(2500);
+  }
+  assert.ok(passed <= 60_000, `it took ${passed} ms`);
+  server.append(event(server.log.length + 1, "succeeded"));
+  await reader.finished;
+  assert.deepEqual(reader.seqs, server.log.map(({ seq }) => seq));
+  assert.deepEqual(reader.transports, ["sse", "long-poll", "sse"]);
+});
+
+test("a heartbeat is proof enough of a better transport", async (t) => {
+  let stream;
+  const { server, reader } = await running(t, {}, (server) => (server.instead.sse = () => {}));
+  await passUntil(() => reader.transports.length === 1);
+  server.instead.sse = (asked, response) => server.usual(asked, (stream = response));
+  await passUntil(() => stream !== undefined);
+  await pass(10_000);
+  assert.deepEqual(reader.transports, ["long-poll"]);
+  await beat(stream, () => reader.transports.length === 2);
+  assert.deepEqual(reader.transports, ["long-poll", "sse"]);
+});
+
+test("where held requests are not answered, short polling is not left for them", async (t) => {
+  const { server, reader } = await running(t, { transports: ["long-poll", "short-poll"] }, (server) => {
+    server.instead["long-poll"] = (asked, response) => {
+      if (asked.query.wait === "0") server.usual(asked, response);
+    };
+  });
+  await passUntil(() => reader.transports.at(-1) === "short-poll");
+  await pass(100_000);
+  await passUntil(() => server.asked("long-poll").length > 6);
+  assert.deepEqual(reader.transports, ["long-poll", "short-poll"]);
+  delete server.instead["long-poll"];
+  assert.ok((await passUntil(() => reader.transports.at(-1) === "long-poll")) <= 60_000);
+  server.append(event(3, "succeeded"));
+  await passUntil(() => reader.over);
+  assert.deepEqual(reader.seqs, [1, 2, 3]);
+});
+
+for (const [what, kept, gaps] of [
+  ["whose gap is of what was seen meanwhile is told of no gap", 4, []],
+  ["whose gap begins in what was seen meanwhile is told of the rest of it", 7, [[4, 7]]],
+]) {
+  test(`a better transport ${what}`, async (t) => {
+    let stream;
+    const { server, reader } = await running(t, {}, (server) => (server.instead.sse = () => {}));
+    await passUntil(() => reader.seqs.length >= 2);
+    server.instead.sse = (asked, response) => (stream = { asked, response });
+    await passUntil(() => stream !== undefined);
+    // The one in use brings this, and no more.
+    server.instead["long-poll"] = () => {};
+    server.append(event(3), event(4));
+    await until(() => reader.seqs.length === 4);
+    // What the stream was asked for is no longer kept when it begins.
+    server.append(event(5), event(6), event(7));
+    server.kept = kept;
+    server.usual(stream.asked, stream.response);
+    await beat(stream.response, () => reader.transports.at(-1) === "sse");
+    await until(() => reader.seqs.at(-1) === 7);
+    server.append(event(8, "succeeded"));
+    await reader.finished;
+    const unkept = (seq) => seq > 4 && seq < kept;
+    assert.deepEqual(reader.seqs, [1, 2, 3, 4, 5, 6, 7, 8].filter((seq) => !unkept(seq)));
+    assert.deepEqual(reader.gaps.map(({ requested, resumed_at }) => [requested, resumed_at]), gaps);
+  });
+}
 
 test("a stream without its heartbeat is dead, and the next transport goes on from the same cursor", async (t) => {
   const { server, reader } = await running(t, {}, (server) => (server.heartbeatSeconds = 7));
@@ -274,9 +371,9 @@ for (const transport of ["long-poll", "short-poll"]) {
 test("a held request is answered when something happens, and the next one follows at once", async (t) => {
   const { server, reader } = await running(t, { transports: ["long-poll"] });
   await until(() => server.asked("long-poll").length === 2);
-  assert.deepEqual(server.asked("long-poll").map(({ query }) => query.wait), ["0", "25"]);
   server.append(event(3));
   await until(() => reader.seqs.length === 3 && server.asked("long-poll").length === 3);
+  assert.deepEqual(server.asked("long-poll").map(({ query }) => query.wait), ["0", "25", "25"]);
   server.append(event(4, "succeeded"));
   await reader.finished;
   assert.deepEqual(reader.seqs, [1, 2, 3, 4]);

@@ -110,6 +110,29 @@ test("one that is open and holds back what there is is dead", async (t) => {
   assert.equal(source.readyState, EventSource.CLOSED);
 });
 
+test("one that is better than what is in use replaces it once it tells what that tells", async (t) => {
+  const { server, reader, source } = await opened(t);
+  await passUntil(() => reader.transports.at(-1) === "long-poll");
+  await passUntil(() => EventSource.last !== source);
+  const held = EventSource.last;
+  held.open();
+  for (let second = 0; second < 20; second += 1) await pass(1000);
+  assert.equal(held.readyState, EventSource.OPEN, "there was nothing to tell");
+  server.append(event(3));
+  await until(() => reader.seqs.length === 3);
+  await passUntil(() => held.readyState === EventSource.CLOSED);
+  assert.deepEqual(reader.transports, ["long-poll"]);
+
+  await passUntil(() => EventSource.last !== held);
+  EventSource.last.open();
+  server.append(event(4));
+  EventSource.last.tell(event(4));
+  await until(() => reader.transports.at(-1) === "sse");
+  EventSource.last.tell(event(5, "succeeded"));
+  await reader.finished;
+  assert.deepEqual(reader.seqs, [1, 2, 3, 4, 5]);
+});
+
 test("one on which nothing happens since nothing has happened is left alone", async (t) => {
   const { server, reader, source } = await opened(t);
   source.open();

@@ -6,7 +6,7 @@ import test from "node:test";
 import { pass, passUntil, settled, until } from "./support/clock.js";
 import { Reader } from "./support/reader.js";
 import { Server, event, json, problem, wholeJob } from "./support/server.js";
-import { browser, openTab } from "./support/tabs.js";
+import { browser, killWorkers, openTab } from "./support/tabs.js";
 
 /** Opens tabs that each follow a job. */
 async function tabs(t, jobs, options = {}) {
@@ -201,6 +201,47 @@ test("where there is no worker each tab reads by itself", async (t) => {
   assert.deepEqual([reader.seqs, reader.transports, server.asked("sse").length], [[1, 2], ["sse"], 1]);
 });
 
+test("a worker that comes too late reads nothing for a tab that reads by itself", async (t) => {
+  browser.takes = 15_000;
+  t.after(() => (browser.takes = 0));
+  const server = await Server.start(t);
+  server.append(event(1, "queued"));
+  const [reader] = await tabs(t, [server.job]);
+  assert.ok((await passUntil(() => reader.transports.includes("sse"))) >= 10_000);
+  for (let passed = 0; passed < 10_000; passed += 500) await pass(500);
+  assert.deepEqual([server.open, server.asked("events").length], [1, 0]);
+  await reader.end();
+  await until(() => server.open === 0);
+});
+
+test("a worker that dies is noticed, and followed without repeats over the next one", async (t) => {
+  const server = await Server.start(t);
+  server.append(event(1, "queued"));
+  const readers = await tabs(t, [server.job, server.job]);
+  await passUntil(() => readers.every(({ transports }) => transports.includes("sse")));
+  killWorkers();
+  await until(() => server.open === 0);
+  server.append(event(2));
+  assert.ok((await passUntil(() => readers.every(({ seqs }) => seqs.length === 2))) <= 60_000);
+  await passUntil(() => server.open === 1);
+  server.append(event(3, "succeeded"));
+  await passUntil(() => readers.every(({ over }) => over));
+  for (const { seqs } of readers) assert.deepEqual(seqs, [1, 2, 3]);
+});
+
+test("a worker with nothing to tell is not taken for dead", async (t) => {
+  const server = await Server.start(t);
+  server.append(event(1, "queued"));
+  const [reader] = await tabs(t, [server.job]);
+  await passUntil(() => reader.transports.includes("sse"));
+  const asked = server.requests.length;
+  for (let passed = 0; passed < 300_000; passed += 1000) {
+    await pass(1000);
+    server.beat();
+  }
+  assert.equal(server.requests.length, asked);
+});
+
 test("where there are no short polls each tab reads by itself", async (t) => {
   const server = await Server.start(t);
   server.append(event(1, "queued"));
@@ -279,3 +320,28 @@ test("an error of the stream is told to who watches all jobs, and to nobody else
   await single.finished;
   assert.deepEqual(single.seqs, [1, 2, 3]);
 });
+
+for (const [cursor, name] of [["1-ffffffff", "cursor-mismatch"], ["no cursor", "invalid-cursor"]]) {
+  test(`${name} of one tab is told to that tab, and the others watch on`, async (t) => {
+    const server = await Server.start(t);
+    server.append(event(1, "queued"), event(2, "started"));
+    server.instead.events = (asked, response) => {
+      if (asked.query.after === cursor) problem(response, 410, name);
+      else server.usual(asked, response);
+    };
+    const watch = async (after) => {
+      const { followAll } = await openTab();
+      const reader = new Reader(followAll(server.base, { after }));
+      t.after(() => reader.end());
+      return reader;
+    };
+    const good = await watch("2-0");
+    await passUntil(() => good.transports.includes("sse"));
+    const bad = await watch(cursor);
+    await passUntil(() => bad.over);
+    assert.deepEqual([bad.error.problem, good.error], [name, null]);
+    server.append(event(3));
+    await passUntil(() => good.over || good.seqs.length === 1, 10);
+    assert.deepEqual([good.seqs, good.transports, good.error], [[3], ["sse"], null]);
+  });
+}

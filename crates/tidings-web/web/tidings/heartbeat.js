@@ -1,4 +1,7 @@
-// How long a stream of a server may be silent.
+// How long a stream of a server may be silent, and how often the hub tells its tabs that it lives.
+
+/** Milliseconds between two heartbeats of the hub. */
+export const BEAT = 15_000;
 
 /** What a server is given above the time between two heartbeats, in milliseconds. */
 const SLACK = 5000;

@@ -4,7 +4,9 @@
 // where it is not, or may not be, the follower reads what it lacks by short polls. So whoever joins late gets the
 // history, and a stream that was opened anew, or a tab that was too slow, costs a request and no event.
 
+import { ProblemError } from "./failures.js";
 import { Follower } from "./follower.js";
+import { BEAT } from "./heartbeat.js";
 import { Ladder } from "./ladder.js";
 import { LogReading } from "./reading.js";
 import { Watcher, positionOf } from "./watcher.js";
@@ -37,6 +39,8 @@ export class Hub {
   /** What ends the reading of each job without the stream, by the job's id. @type {Map<string, AbortController>} */
   #substitutes = new Map();
   #timer = null;
+  /** The timer of the heartbeats that the tabs are sent. */
+  #beat;
 
   /**
    * @param {URL} base of the server
@@ -61,6 +65,16 @@ export class Hub {
       else if (type === "bye") this.#detach(port);
     };
     port.postMessage({ type: "welcome" });
+    if (this.#tabs.size === 1) this.#beatLater();
+  }
+
+  /** Tells the tabs now and then that there is still somebody: a worker may be killed, and nothing says so. */
+  #beatLater() {
+    clearTimeout(this.#beat);
+    this.#beat = setTimeout(() => {
+      for (const port of this.#tabs.keys()) port.postMessage({ type: "beat" });
+      if (this.#tabs.size > 0) this.#beatLater();
+    }, BEAT);
   }
 
   /** Notices that a tab is gone which could not say so: the lock that it held becomes free. */
@@ -164,14 +178,23 @@ export class Hub {
       this.#catchUp();
     } catch (error) {
       if (ending.signal.aborted) return;
-      // The cursor may be of a history that is lost, or no job that is asked for known. Each follower finds out for
-      // itself what that means to it, and for those that are left it is tried again.
-      this.#cursor = "now";
-      for (const watcher of this.#watchers) watcher.fail(error);
-      this.#changed(null);
-      this.#openSoon(REFUSED);
+      this.#refused(error, reading.cursor);
     }
     if (this.#stream === stream) this.#stream = null;
+  }
+
+  /** What comes of a stream that was refused when it was asked for after this cursor. */
+  #refused(error, cursor) {
+    this.#cursor = "now";
+    // A problem is that of the watchers whose place was asked for. The others are at places of their own.
+    const isConcerned = (watcher) => !(error instanceof ProblemError) || watcher.cursor === cursor;
+    const concerned = [...this.#watchers].filter(isConcerned);
+    for (const watcher of concerned) watcher.fail(error);
+    if (concerned.length > 0) return this.#openSoon(TOGETHER);
+    // No job that is asked for may be known. Each follower finds out for itself what that means to it, and for those
+    // that are left it is tried again.
+    this.#changed(null);
+    this.#openSoon(REFUSED);
   }
 
   /** The stream works, or it does not any more. */

@@ -143,15 +143,32 @@ export class Ladder {
   #search(rung) {
     return new Search(async (signal) => {
       if (rung === 0) return null;
+      // Asked for now, so that it is known once a better one is silent.
+      this.#reading.silence();
       while (true) {
         await sleep(CONTENT, signal);
         for (let better = 0; better < rung; better += 1) {
           // Whatever is wrong with it, there is another one that works.
-          const found = await this.#open(better, signal).catch(() => null);
+          const found = await this.#prove(better, signal).catch(() => null);
           if (found !== null) return found;
         }
       }
     }, this.#signal);
+  }
+
+  /**
+   * Opens a transport, and waits until more than the beginning of an answer has come over it: there are proxies that
+   * hold back the rest. The one in use goes on meanwhile, and what both bring is taken once.
+   */
+  async #prove(rung, signal) {
+    const found = await this.#open(rung, signal);
+    try {
+      await found.source.proven();
+    } catch (error) {
+      found.source.close();
+      throw error;
+    }
+    return found;
   }
 
   async #open(rung, signal) {

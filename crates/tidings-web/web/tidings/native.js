@@ -56,6 +56,22 @@ class NativeStream {
     if (this.#source.readyState === EventSource.CONNECTING) throw new Silent("the stream does not open");
   }
 
+  /**
+   * Waits until it has told something. Its heartbeats are not shown, so that there is no other proof; what the
+   * transport in use brings meanwhile has to come over this one too.
+   */
+  async proven() {
+    const { cursor } = this.#reading;
+    while (this.#items.length === 0) {
+      const wasAsFar = this.#reading.cursor === cursor;
+      const isClosed = () => this.#source.readyState === EventSource.CLOSED;
+      await this.#until(() => this.#items.length > 0 || isClosed(), PATIENCE);
+      if (this.#items.length > 0) return;
+      if (isClosed()) throw new Lost("the stream was refused");
+      if (!wasAsFar) throw new Silent("the stream holds events back");
+    }
+  }
+
   async next() {
     const { CONNECTING, OPEN, CLOSED } = EventSource;
     // What should have come at once may be held back; later on there is no hurry.

@@ -66,17 +66,22 @@ export class JobReading extends Reading {
 
   /** Takes what came as far as it is new, and gives the update that tells of it, or null. */
   take({ event, gap, cursor }) {
-    if (gap !== undefined) {
-      this.#seq = gap.resumed_at - 1;
-      this.cursor = cursor;
-      return { kind: "gap", gap };
-    }
+    if (gap !== undefined) return this.#jump(gap, cursor);
     // A transport that was changed to begins at an older cursor than the other one has come to meanwhile.
     if (this.#seq !== null && event.seq <= this.#seq) return null;
     if (this.#seq !== null && event.seq > this.#seq + 1) throw new Lost("events are missing in between");
     this.#seq = event.seq;
     this.cursor = cursor;
     return { kind: "event", event };
+  }
+
+  /** Jumps over a gap, or over what of it has not been seen over another transport. */
+  #jump(gap, cursor) {
+    if (this.#seq !== null && gap.resumed_at <= this.#seq + 1) return null;
+    const requested = Math.max(gap.requested, this.#seq ?? 0);
+    this.#seq = gap.resumed_at - 1;
+    this.cursor = cursor;
+    return { kind: "gap", gap: { ...gap, requested } };
   }
 
   /** Whether a stream has said all with this. */

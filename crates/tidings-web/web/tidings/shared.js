@@ -1,13 +1,12 @@
 // A tab's side of the hub: what it follows is read by one SharedWorker for all tabs of the origin.
 
 import { ProblemError } from "./failures.js";
+import { BEAT } from "./heartbeat.js";
 
-/**
-
- * How long a worker may take to say that it is there, in milliseconds: on a busy machine it has a dozen files to load.
-
- */
+/** How long a worker may take to say that it is there, in milliseconds: when busy it has a dozen files to load. */
 const PATIENCE = 10_000;
+/** After so many milliseconds without a word from a worker it is taken for dead. It sends three heartbeats in this. */
+const SILENCE = 3 * BEAT;
 
 /** By the server's address. @type {Map<string, Connection>} */
 const connections = new Map();
@@ -70,9 +69,7 @@ class Connection {
     globalThis.addEventListener?.("pagehide", () => this.#send({ type: "bye" }));
     // A page that comes back from the browser's cache goes on where it was.
     globalThis.addEventListener?.("pageshow", ({ persisted }) => {
-      if (!persisted) return;
-      this.#connect();
-      this.#tellAll({ type: "lost" });
+      if (persisted) this.#reconnect();
     });
   }
 
@@ -92,16 +89,16 @@ class Connection {
   }
 
   #connect() {
-    clearTimeout(this.#timer);
     const absent = () => {
-      clearTimeout(this.#timer);
-      this.#port = null;
+      this.#leave();
       this.#tellAll({ type: "absent" });
     };
     try {
       const script = new URL("./worker.js", import.meta.url);
       const worker = new SharedWorker(script, { type: "module", name: this.#base.href });
-      worker.onerror = absent;
+      worker.onerror = () => {
+        if (this.#port === worker.port) absent();
+      };
       this.#port = worker.port;
     } catch {
       return absent();
@@ -109,9 +106,25 @@ class Connection {
     this.#timer = setTimeout(absent, PATIENCE);
     this.#port.onmessage = ({ data }) => {
       clearTimeout(this.#timer);
-      if (data.type !== "welcome") this.#lines.get(data.id)?.take(data);
+      this.#timer = setTimeout(() => this.#reconnect(), SILENCE);
+      this.#lines.get(data.id)?.take(data);
     };
     this.#hold();
+  }
+
+  /** Leaves a worker that may be dead, and takes the one that there is now. */
+  #reconnect() {
+    this.#leave();
+    this.#connect();
+    this.#tellAll({ type: "lost" });
+  }
+
+  /** Lets a worker that is only late, or slow, know that nothing is wanted of it any more. */
+  #leave() {
+    clearTimeout(this.#timer);
+    this.#send({ type: "bye" });
+    this.#port?.close();
+    this.#port = null;
   }
 
   /** Holds a lock for as long as the page lives, so that the hub notices its end however that comes. */

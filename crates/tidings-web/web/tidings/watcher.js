@@ -8,7 +8,8 @@ const WINDOW = 1000;
 /** The place in the whole log that a cursor of it names. */
 export function positionOf(cursor) {
   if (cursor === "now") return Infinity;
-  return cursor === null ? 0 : Number.parseInt(cursor, 10);
+  // What is no cursor has to be asked for too, since it is the server that says so.
+  return Number.parseInt(cursor, 10) || 0;
 }
 
 export class Watcher {

@@ -35,7 +35,7 @@ export class Server {
   bytes = {};
   /** How many streams were open at most. */
   mostStreams = 0;
-  #streams = 0;
+  #streams = new Set();
   /** Streams and held requests that are open. */
   #open = new Set();
   #server;
@@ -81,6 +81,11 @@ export class Server {
   append(...events) {
     this.log.push(...events);
     for (const wake of this.#open) wake();
+  }
+
+  /** Sends a heartbeat over each stream. */
+  beat() {
+    for (const response of this.#streams) response.write(":\n");
   }
 
   #answer(request, response) {
@@ -156,18 +161,24 @@ export class Server {
   }
 
   #countStream(response) {
-    this.#streams += 1;
-    this.mostStreams = Math.max(this.mostStreams, this.#streams);
-    response.on("close", () => (this.#streams -= 1));
+    this.#streams.add(response);
+    this.mostStreams = Math.max(this.mostStreams, this.#streams.size);
+    response.on("close", () => this.#streams.delete(response));
   }
 
   #hold(job, after, query, response) {
+    let isLate = query.wait === "0";
     const answer = () => {
       if (response.writableEnded) return;
       const isNews = this.eventsOf(job).some(({ seq }) => seq > after) || this.#isOver(job, after);
-      if (isNews || query.wait === "0") this.#page(job, after, query, response, {});
+      if (isNews || isLate) this.#page(job, after, query, response, {});
     };
     this.#keep(response, answer);
+    const timer = setTimeout(() => {
+      isLate = true;
+      answer();
+    }, Number(query.wait) * 1000);
+    response.on("close", () => clearTimeout(timer));
     answer();
   }
 

@@ -10,8 +10,18 @@ import { Hub } from "../../../web/tidings/hub.js";
 /** By name, as a browser tells workers of one script apart. */
 const hubs = new Map();
 
-/** How tabs find their workers: `loads` is whether the script can be had. */
-export const browser = { loads: true };
+/** The hubs' ends of the connections to tabs. */
+const ports = new Set();
+
+/** How tabs find their workers: whether the script can be had, and after how many milliseconds it runs. */
+export const browser = { loads: true, takes: 0 };
+
+/** Kills all workers. Tabs are not told. */
+export function killWorkers() {
+  for (const port of ports) port.onmessage({ data: { type: "bye" } });
+  ports.clear();
+  hubs.clear();
+}
 
 globalThis.SharedWorker = class {
   constructor(url, { type, name }) {
@@ -20,8 +30,13 @@ globalThis.SharedWorker = class {
     after(() => port2.close());
     this.port = port2;
     if (!browser.loads) return queueMicrotask(() => this.onerror?.());
-    if (!hubs.has(name)) hubs.set(name, new Hub(new URL(name)));
-    hubs.get(name).attach(port1);
+    const run = () => {
+      if (!hubs.has(name)) hubs.set(name, new Hub(new URL(name)));
+      hubs.get(name).attach(port1);
+      ports.add(port1);
+    };
+    if (browser.takes > 0) setTimeout(run, browser.takes);
+    else run();
   }
 };
 
