@@ -11,9 +11,12 @@ use crate::support::{Server, Tidings, end, ends, lines, lives, soon};
 #[tokio::test]
 async fn lines_arrive_as_they_come_and_the_exit_code_is_the_commands() {
     let server = Server::start().await;
-    let mut program = Tidings::sh(&server.url(), "for i in 1 2 3; do echo $i; sleep 1; done; exit 3");
-    server.line("1").await;
-    assert!(program.child.try_wait().expect("it is ours").is_none(), "the first line is there before the end");
+    let mut program = Tidings::sh(&server.url(), "for i in 1 2 3; do echo $i; read go; done; exit 3");
+    for line in ["1", "2", "3"] {
+        server.line(line).await;
+        // Only now does the command go on.
+        program.stdin.as_mut().expect("a pipe").write_all(b"\n").await.expect("it is read");
+    }
     let events = server.events(server.job().await).await;
     assert_eq!(lines(&events), ["1", "2", "3"]);
     assert_eq!(end(&events), ("failed", &json!({ "error": { "code": "exit-status", "message": "exit status 3" } })));
