@@ -33,6 +33,9 @@ use crate::{
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long an output may be held up by who should read it, once that keeps something from ending.
+const READING_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Runs the command, and tells the server of it as far as the server can be had.
 pub(crate) async fn run(server: Server, options: Run) -> Exit {
     let mut config = Config::default();
@@ -44,18 +47,21 @@ pub(crate) async fn run(server: Server, options: Run) -> Exit {
         Ok(client) => client,
         Err(error) => return Exit::trouble(&error),
     };
+    let notes = match Notes::new() {
+        Ok(notes) => notes,
+        Err(error) => return Exit::trouble(&error),
+    };
     let telling = Arc::new(Telling {
         client,
         backlog: Backlog::new(options.buffer),
-        notes: Notes::new(),
+        notes,
         job: OnceCell::new(),
         cancelled: CancellationToken::new(),
         reason: OnceCell::new(),
     });
-    match supervise(&telling, options).await {
-        Ok(exit) => exit,
-        Err(error) => Exit::trouble(&error),
-    }
+    let ended = supervise(&telling, options).await;
+    telling.notes.finish(READING_TIMEOUT).await;
+    ended.unwrap_or_else(|error| Exit::trouble(&error))
 }
 
 async fn supervise(telling: &Arc<Telling>, options: Run) -> io::Result<Exit> {
@@ -102,9 +108,12 @@ struct Stopped(Option<String>);
 
 impl Job<'_> {
     /// Passes on what the command writes, until it and all its descendants have ended, and stops it when it is told to.
+    ///
+    /// A command that nobody reads waits, as it would without us; one that is stopped ends all the same.
     async fn attend(&mut self, signals: &mut Signals) -> io::Result<()> {
         let mut copying = Copying::new(self.telling)?;
         loop {
+            let ends_unread = self.stopped.is_some() && copying.is_held_up();
             tokio::select! {
                 more = copying.step(&mut self.running) => if !more {
                     copying.finish();
@@ -115,6 +124,7 @@ impl Job<'_> {
                     Asked::Cancel(_) | Asked::Kill => {
                         self.stopped.get_or_insert_with(|| Stopped(Some("killed".to_owned())));
                         self.running.kill();
+                        copying.leave_unread();
                     }
                     Asked::Resize => if let Some(master) = self.running.master() {
                         // A terminal that is gone has no size.
@@ -122,6 +132,10 @@ impl Job<'_> {
                     },
                 },
                 () = self.telling.cancelled.cancelled(), if self.stopped.is_none() => self.obey(),
+                () = sleep(READING_TIMEOUT), if ends_unread => {
+                    copying.leave_unread();
+                    self.telling.notes.say("nobody reads the command's output: the rest of it is only in the job's log");
+                }
             }
         }
     }

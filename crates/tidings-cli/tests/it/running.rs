@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 use serde_json::json;
-use tidings_client::EventType;
+use tidings_client::{EventType, JobId};
 use tidings_testkit::proxy::Proxy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -159,4 +159,34 @@ async fn an_output_that_nobody_reads_does_not_hold_up_the_other() {
     program.says("heard").await;
     let ended = program.end().await;
     assert_eq!(ended.code, 0);
+}
+
+/// Starts a command that, when it is stopped, still prints more than all pipes on the way hold. Nobody reads it.
+async fn start_unread(server: &Server, redirection: &str) -> (Tidings, JobId) {
+    let stop = "stop() { trap \"\" TERM; yes $(printf %01000d 0) | head -c 1000000; exit 7; }";
+    let command = format!("{stop}; trap stop TERM; echo ready; while :; do sleep 0.01; done");
+    let program = Tidings::from_shell(&server.url(), &format!("exec $T run -- sh -c '{command}' {redirection}"));
+    server.line("ready").await;
+    (program, server.job().await)
+}
+
+#[tokio::test]
+async fn a_cancel_ends_the_job_though_nobody_reads_its_output() {
+    for redirection in ["", "2>&1"] {
+        let server = Server::start().await;
+        let (mut program, job) = start_unread(&server, redirection).await;
+        server.client().cancel(job, Some("enough")).await.expect("it is taken");
+        assert_eq!(end(&server.events(job).await), ("cancelled", &json!({ "reason": "enough" })));
+        assert!(!soon(program.child.wait()).await.expect("its end is told").success());
+    }
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_program_though_nobody_reads_its_output() {
+    let server = Server::start().await;
+    let (mut program, job) = start_unread(&server, "").await;
+    program.signal(Signal::TERM);
+    assert!(!soon(program.child.wait()).await.expect("its end is told").success());
+    assert_eq!(end(&server.events(job).await), ("cancelled", &json!({ "reason": "terminated" })));
+    program.says("nobody reads the command's output").await;
 }

@@ -19,6 +19,9 @@ use tower_service::Service as _;
 /// Ends a test that hangs; nothing waits for it.
 const HANGS: Duration = Duration::from_secs(60);
 
+/// The program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tidings");
+
 /// Waits for what must come.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(HANGS, future).await.expect("it comes in time")
@@ -170,8 +173,16 @@ pub(crate) struct Ended {
 
 impl Tidings {
     pub(crate) fn start(url: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
-            .args(arguments)
+        Self::spawn(url, Command::new(PROGRAM).args(arguments))
+    }
+
+    /// Runs a shell script that becomes the program, as `$T`.
+    pub(crate) fn from_shell(url: &str, script: &str) -> Self {
+        Self::spawn(url, Command::new("sh").args(["-c", script]).env("T", PROGRAM))
+    }
+
+    fn spawn(url: &str, command: &mut Command) -> Self {
+        let mut child = command
             .env("TIDINGS_URL", url)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
