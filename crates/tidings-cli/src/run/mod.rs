@@ -191,10 +191,14 @@ async fn impatience(signals: &mut Signals) {
 /// Says what the server was not told.
 fn account(telling: &Telling) {
     let (left_out, untold) = (telling.backlog.left_out(), telling.backlog.untold());
+    let refused = telling.backlog.refused();
     if left_out > 0 {
         telling.notes.say(&format!(
             "{left_out} lines were left out of the job's log: the server was away, or slower than the command"
         ));
+    }
+    if refused > 0 {
+        telling.notes.say(&format!("{refused} lines were left out of the job's log: the server takes none as long"));
     }
     if untold > 0 && telling.job.initialized() {
         telling.notes.say(&format!("the server was not told the last {untold} events, the command's end among them"));

@@ -62,15 +62,19 @@ impl Telling {
         // As far as nobody had cancelled it.
         let mut uncancelled = None;
         loop {
-            let batch = match timeout(HEARTBEAT, self.backlog.next_batch()).await {
+            // One batch after the other: what takes the place of an event that is refused is not to come late.
+            let more =
+                async { if reporter.pending() > 0 { Some(Vec::new()) } else { self.backlog.next_batch().await } };
+            let batch = match timeout(HEARTBEAT, more).await {
                 Ok(Some(batch)) => batch,
-                Ok(None) if reporter.pending() == 0 => return,
-                Ok(None) | Err(_) => Vec::new(),
+                Ok(None) => return,
+                Err(_) => Vec::new(),
             };
             match reporter.report(batch).await {
                 Ok(reported) if !reported.cancel_requested => uncancelled = Some(reported.cursor),
                 Ok(_) => self.cancel(uncancelled).await,
-                Err(error) if error.is_temporary() || is_about_one_event(&error) => {}
+                Err(error) if error.is_temporary() => {}
+                Err(error) if is_about_one_event(&error) => self.backlog.refused_one(),
                 Err(error) => {
                     if error.problem() == Some("already-finished") {
                         self.look_why_it_is_over().await;

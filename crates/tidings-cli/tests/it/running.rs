@@ -2,6 +2,7 @@
 
 use rustix::process::Signal;
 use serde_json::json;
+use tidings::Limits;
 use tidings_client::{EventType, JobId};
 use tidings_testkit::proxy::Proxy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -189,4 +190,18 @@ async fn a_signal_ends_the_program_though_nobody_reads_its_output() {
     assert!(!soon(program.child.wait()).await.expect("its end is told").success());
     assert_eq!(end(&server.events(job).await), ("cancelled", &json!({ "reason": "terminated" })));
     program.says("nobody reads the command's output").await;
+}
+
+#[tokio::test]
+async fn a_line_that_is_too_long_for_the_server_is_counted_and_its_place_is_marked() {
+    let mut limits = Limits::default();
+    limits.event_bytes = 4096;
+    let server = Server::start_with(limits).await;
+    let script = "echo 1; printf '%06000d\\n' 2; echo 3; printf '%05000d\\n' 4; exit 3";
+    let ended = Tidings::sh(&server.url(), script).end().await;
+    let events = server.events(server.job().await).await;
+    let notice = "tidings: a line is left out here: the server takes none as long";
+    assert_eq!(lines(&events), ["1", notice, "3", notice]);
+    assert_eq!((end(&events).0, ended.code), ("failed", 3));
+    assert!(ended.stderr.contains("2 lines were left out of the job's log: the server takes"), "{}", ended.stderr);
 }

@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, process::Stdio, time::Duration};
 use hyper::{Request, Response, body::Incoming, header, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
-use tidings::{Body, Host, JobError, Json, Progress, long_poll::LongPoll, short_poll::ShortPoll, sse::Sse};
+use tidings::{Body, Host, JobError, Json, Limits, Progress, long_poll::LongPoll, short_poll::ShortPoll, sse::Sse};
 use tidings_client::{Client, EventType, JobId, ListFilter, Update};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
@@ -35,7 +35,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_with(Limits::default()).await
+    }
+
+    pub(crate) async fn start_with(limits: Limits) -> Self {
         let builder = Host::builder()
+            .with_limits(limits)
             .with_job("count".parse().expect("a kind"), |job| async move {
                 for number in 1..=3_u32 {
                     job.log("stdout", &format!("line {number}")).await?;
