@@ -9,10 +9,7 @@ use tidings_client::{
 use tokio::{sync::OnceCell, time::timeout};
 
 use super::{backlog::Backlog, notes::Notes};
-use crate::{exit::with_causes, watch};
-
-/// How long the server has to answer before the user is told that it is away.
-const SOON: Duration = Duration::from_secs(1);
+use crate::{arguments::SOON, exit::with_causes, watch};
 
 /// How long the server hears nothing at most. Each answer says whether somebody has cancelled the job, so this is also
 /// how long a cancel may go unnoticed.
