@@ -26,7 +26,6 @@ use self::{
 use crate::{
     arguments::{Run, Server},
     exit::Exit,
-    text,
 };
 
 /// The pauses of a client that has to be there soon after the server is.
@@ -155,7 +154,7 @@ impl Job<'_> {
     /// Stops the command because somebody has told the server so.
     fn obey(&mut self) {
         let reason = self.telling.reason.get().cloned();
-        let why = reason.as_ref().map(|reason| format!(" ({})", text::plain(reason))).unwrap_or_default();
+        let why = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         self.telling.notes.say(&format!("the job was cancelled{why}: stopping the command"));
         self.stopped = Some(Stopped(reason));
         self.running.stop();

@@ -13,6 +13,8 @@ use std::{
 
 use tokio::{sync::oneshot, time::timeout};
 
+use crate::text;
+
 /// Says things on stderr, each on a line of its own even in the middle of what a command prints.
 ///
 /// A thread writes them, one after the other: who says something does not wait for somebody to read it.
@@ -81,7 +83,7 @@ impl Paper {
     fn take_down(&self, said: mpsc::Receiver<Said>) {
         for said in said {
             match said {
-                Said::Note(text) => self.write(&text),
+                Said::Note(said) => self.write(&text::plain(&said)),
                 // Who asked may have gone.
                 Said::Everything(written) => drop(written.send(())),
             }

@@ -46,7 +46,7 @@ impl Server {
                     job.log("stdout", &format!("line {number}")).await?;
                     job.progress(Progress::new(f64::from(number)).with_total(3.0).with_unit("lines")).await?;
                 }
-                job.log("stdout", "\u{1B}[31mred\u{1B}[0m").await?;
+                job.log("stdout", "\u{1B}[31mred\u{9B}0m\u{202E}").await?;
                 Ok(Json::null())
             })
             .with_job("fail".parse().expect("a kind"), |_| async { Err(JobError::new("broken", "it is broken")) })
