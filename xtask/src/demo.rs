@@ -97,7 +97,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 async fn show(options: &Options, workspace: &Workspace, interrupts: &Interrupts) -> Result<Shown> {
-    let program = program::build().await?;
+    let program = program::SERVER.build().await?;
     let (broker, subscription) = join_broker(options).await?.unzip();
     let url = broker.as_ref().map(Broker::url);
     let mut server = Server::start(&program, workspace, url.as_deref(), interrupts.clone()).await?;

@@ -1,11 +1,14 @@
 //! `cargo xtask test`: everything that has to pass.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::{Args, ValueEnum};
 use tidings_testkit::broker;
+use tokio::runtime::Runtime;
 
+use crate::demo::program::{self, Program};
 use crate::install::Install;
 use crate::workspace::{Package, Workspace, cargo};
 use crate::{Result, foreign, tidy};
@@ -29,6 +32,9 @@ const NEEDS_A_BROWSER: &str = "#[ignore = \"needs a browser: cargo xtask test\"]
 const NEEDS_CLIENTS: &str = "#[ignore = \"needs clients from elsewhere: cargo xtask test\"]";
 /// All the marks there are.
 pub(crate) const MARKS: [&str; 3] = [NEEDS_A_BROKER, NEEDS_A_BROWSER, NEEDS_CLIENTS];
+
+/// Tells the tests where the command line is.
+const CLI_VARIABLE: &str = "TIDINGS_CLI";
 
 /// How many tests that wait for others, for brokers to start say, run at once.
 const AT_ONCE: usize = 3;
@@ -207,11 +213,20 @@ fn browser_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) 
     if let Err(error) = crate::browser::obtain(options.install()) {
         return runner.fail(&format!("{error}. Or leave these tests out: --no-browser"));
     }
+    let cli = match build(program::CLI) {
+        Ok(cli) => cli,
+        Err(error) => return runner.fail(&error.to_string()),
+    };
     for (package, mut command) in marked(workspace, NEEDS_A_BROWSER) {
         // Most of them wait most of the time, for a proxy that has to misbehave for a while.
-        command.args(["--", "--ignored", "--test-threads=4"]);
+        command.env(CLI_VARIABLE, &cli).args(["--", "--ignored", "--test-threads=4"]);
         runner.test(&package.name, command);
     }
+}
+
+/// Builds a program that tests start by its path.
+fn build(program: Program) -> Result<PathBuf> {
+    Runtime::new()?.block_on(program.build())
 }
 
 /// For each target that has tests with this mark, the command that builds and runs it: in others there may be tests

@@ -52,7 +52,7 @@ export interface Job {
 
 /** Events that are no longer kept. */
 export interface Gap {
-  /** The number of the event that was to come next. */
+  /** The number in the cursor that was asked with: what is lost begins after it. */
   requested: number;
   /** The number of the event that comes next. */
   resumed_at: number;

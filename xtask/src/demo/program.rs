@@ -1,4 +1,4 @@
-//! Builds the server.
+//! Builds the programs of this repository.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -9,34 +9,54 @@ use tokio::process::Command;
 use crate::Result;
 use crate::workspace::cargo;
 
-/// The package, and the program in it.
-const SERVER: &str = "tidings-server";
+/// The server, with all transports.
+pub(crate) const SERVER: Program = Program {
+    package: "tidings-server",
+    name: "tidings-server",
+    features: &["--no-default-features", "--features", "full"],
+};
+/// The command line.
+pub(crate) const CLI: Program = Program { package: "tidings-cli", name: "tidings", features: &[] };
 
-/// Builds the server with all transports, with cargo's own progress on the terminal. Gives the program's path.
-///
-/// Cargo is killed if the future is dropped.
-pub(crate) async fn build() -> Result<PathBuf> {
-    println!("building {SERVER}: a matter of minutes the first time, of seconds after that");
-    let mut command = Command::from(cargo());
-    command
-        .args(["build", "--package", SERVER, "--no-default-features", "--features", "full"])
-        // The only way to learn where the program is that holds for every configuration of cargo.
-        .args(["--message-format", "json-render-diagnostics"])
-        .stdout(Stdio::piped())
-        .kill_on_drop(true);
-    let built = command.spawn().map_err(|error| format!("can't run cargo: {error}"))?.wait_with_output().await?;
-    if !built.status.success() {
-        return Err(format!("{SERVER} can't be built ({})", built.status).into());
-    }
-    let messages = String::from_utf8(built.stdout)?;
-    Ok(messages.lines().find_map(executable).ok_or("cargo does not say where the program is")?)
+/// A program of this repository.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Program {
+    package: &'static str,
+    name: &'static str,
+    /// What to tell cargo of features.
+    features: &'static [&'static str],
 }
 
-/// The path of the server, in the message that tells of it.
-fn executable(message: &str) -> Option<PathBuf> {
-    let message: Value = serde_json::from_str(message).ok()?;
-    let is_server = message["target"]["name"] == SERVER;
-    message["executable"].as_str().filter(|_| is_server).map(PathBuf::from)
+impl Program {
+    /// Builds it, with cargo's own progress on the terminal. Gives the program's path.
+    ///
+    /// Cargo is killed if the future is dropped.
+    pub(crate) async fn build(self) -> Result<PathBuf> {
+        let Self { package, name, features } = self;
+        println!("building {name}: a matter of minutes the first time, of seconds after that");
+        let mut command = Command::from(cargo());
+        command
+            .args(["build", "--package", package])
+            .args(features)
+            // The only way to learn where the program is that holds for every configuration of cargo.
+            .args(["--message-format", "json-render-diagnostics"])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        let built = command.spawn().map_err(|error| format!("can't run cargo: {error}"))?.wait_with_output().await?;
+        if !built.status.success() {
+            return Err(format!("{name} can't be built ({})", built.status).into());
+        }
+        let messages = String::from_utf8(built.stdout)?;
+        let path = messages.lines().find_map(|message| self.executable(message));
+        Ok(path.ok_or("cargo does not say where the program is")?)
+    }
+
+    /// The path of the program, in the message that tells of it.
+    fn executable(self, message: &str) -> Option<PathBuf> {
+        let message: Value = serde_json::from_str(message).ok()?;
+        let is_it = message["target"]["name"] == self.name;
+        message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
+    }
 }
 
 #[cfg(test)]
@@ -49,7 +69,10 @@ mod tests {
         let other = r#"{"reason":"compiler-artifact","target":{"name":"other"},"executable":"/t/other"}"#;
         let program = r#"{"reason":"compiler-artifact","target":{"name":"tidings-server"},"executable":"/t/server"}"#;
         let end = r#"{"reason":"build-finished","success":true}"#;
-        assert_eq!([library, other, end, "no JSON"].into_iter().find_map(executable), None);
-        assert_eq!([library, other, program, end].into_iter().find_map(executable), Some(PathBuf::from("/t/server")));
+        assert_eq!([library, other, end, "no JSON"].into_iter().find_map(|message| SERVER.executable(message)), None);
+        assert_eq!(
+            [library, other, program, end].into_iter().find_map(|message| SERVER.executable(message)),
+            Some(PathBuf::from("/t/server"))
+        );
     }
 }

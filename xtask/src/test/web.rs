@@ -5,8 +5,6 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use tokio::runtime::Runtime;
-
 use super::runner::Runner;
 use crate::demo::program;
 use crate::install::Install;
@@ -27,7 +25,7 @@ pub(super) fn run(runner: &mut Runner, workspace: &Workspace, install: Install) 
         return runner.fail(&format!("there is no package {PACKAGE}"));
     };
     let folder = workspace.root.join(package.path(TESTS));
-    let server = match Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(program::build())) {
+    let server = match super::build(program::SERVER) {
         Ok(server) => server,
         Err(error) => return runner.fail(&error.to_string()),
     };

@@ -74,6 +74,20 @@ test("where no transport is mounted the problem is told", async (t) => {
   assert.deepEqual([reader.error.status, reader.error.problem], [404, "not-found"]);
 });
 
+test("a gap that the last event was lost in is the end", async (t) => {
+  const server = await running(t);
+  const gap = { requested: 3, resumed_at: 9, job: { id: "j", seq: 8, cursor: "8-0", state: "succeeded" } };
+  server.instead.sse = (_, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.end(`id: 8-0\nevent: gap\ndata: ${JSON.stringify(gap)}\n\n`);
+    // The job is no longer known.
+    server.instead.sse = (_, response) => problem(response, 404, "unknown-job");
+  };
+  const reader = new Reader(follow(server.job, { after: "2-0" }));
+  await reader.finished;
+  assert.deepEqual([reader.gaps, reader.error], [[gap], null]);
+});
+
 for (const transport of TRANSPORTS) {
   test(`a gap is handed on, and what comes after it: ${transport}`, async (t) => {
     const server = await Server.start(t);

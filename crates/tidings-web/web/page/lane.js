@@ -102,7 +102,7 @@ export class BrokerLane {
     this.#parts.numbers.hidden = !broker;
     this.node.classList.toggle("absent", !broker);
     if (!broker) {
-      setText(this.#parts.about, "No broker is configured: a server that has one relays each event to a queue as well.");
+      setText(this.#parts.about, "No broker is configured. A server that has one relays each event to a queue, too.");
       return;
     }
     setText(this.#parts.name, broker.name);

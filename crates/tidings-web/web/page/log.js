@@ -56,7 +56,7 @@ export class Log {
     return this.#dropped + this.#lines.length;
   }
 
-  /** Adds a line at the end. `stream` is where it came from: `stdout`, `stderr`, or `note` for what no program wrote. */
+  /** Adds a line at the end. `stream` is where it came from: `stdout`, `stderr`, or `note` for what is no output. */
   add(text, stream) {
     this.#lines.push({ text, stream });
     if (this.#lines.length > KEPT) {

@@ -13,7 +13,7 @@ export function showMissing({ show }, title, text) {
 /** Says why a job can't be shown. */
 export function showNoJob(place, error) {
   if (error.status === 404) {
-    showMissing(place, "There is no such job", "The server keeps jobs for some time after their end, and then no more.");
+    showMissing(place, "There is no such job", "The server keeps jobs for a while after their end.");
   } else {
     showMissing(place, "The job can’t be had", error.message);
   }

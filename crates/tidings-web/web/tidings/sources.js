@@ -22,7 +22,7 @@ const HOLD = 25;
 /** What silence of a stream means where the server does not say how often it sends its heartbeat. */
 export const SILENCE = 45_000;
 
-/** The types of the events after which there is nothing more to come. */
+/** The types of the events after which there is nothing more to come, which are the states of a job that is over too. */
 const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
 
 /** Server-Sent Events over `fetch`. */
@@ -74,9 +74,10 @@ export function itemOf({ type, data, id }) {
   return type === "gap" ? { gap: told, cursor: id } : { event: told, cursor: id };
 }
 
-/** Whether nothing more comes after it. */
-export function isLast({ event }) {
-  return TERMINAL.has(event?.type);
+/** Whether nothing more comes after it: a job's last event, or a gap that this was lost in. */
+export function isLast({ event, gap }) {
+  if (gap === undefined) return TERMINAL.has(event.type);
+  return TERMINAL.has(gap.job.state) && gap.resumed_at > gap.job.seq;
 }
 
 /** A source of a job that is over, and whose events have all been seen. */

@@ -15,3 +15,4 @@ mod names;
 mod pictures;
 mod faults;
 mod tabs;
+mod command;
