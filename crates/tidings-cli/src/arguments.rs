@@ -14,6 +14,9 @@ use crate::exit;
 /// How long a person waits for the answer to a question, tries after failures included.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a server has to answer before the user is told that it does not.
+pub(crate) const SOON: Duration = Duration::from_secs(1);
+
 /// Long jobs, told to whoever waits for them: submit jobs to a Tidings server, follow them, cancel them, and run any
 /// command here as a job that others can watch.
 #[derive(Debug, Parser)]
@@ -36,6 +39,16 @@ impl Server {
     pub(crate) fn client(&self) -> Result<Client, tidings_client::Error> {
         let mut config = Config::default();
         config.retry_for = PATIENCE;
+        self.client_with(config)
+    }
+
+    /// A client that asks whether the server is there at all.
+    pub(crate) fn impatient_client(&self) -> Result<Client, tidings_client::Error> {
+        let mut config = Config::default();
+        config.retry_for = PATIENCE;
+        config.connect_timeout = PATIENCE;
+        config.answer_timeout = PATIENCE;
+        config.longest_pause = SOON;
         self.client_with(config)
     }
 

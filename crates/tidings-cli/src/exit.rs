@@ -4,6 +4,8 @@ use std::{error::Error, process::ExitCode};
 
 use tidings_client::State;
 
+use crate::show::say;
+
 /// How `tidings` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Exit(u8);
@@ -82,7 +84,7 @@ impl From<Exit> for ExitCode {
 }
 
 fn complain(error: &dyn Error) {
-    eprintln!("tidings: {}", with_causes(error));
+    say(&with_causes(error));
 }
 
 /// An error and its causes, the outermost first.

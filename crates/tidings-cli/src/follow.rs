@@ -1,12 +1,13 @@
 //! `tidings follow`: jobs, until they are over.
 
-use std::{collections::HashSet, io};
+use std::{collections::HashSet, io, pin::pin};
 
 use futures_util::{StreamExt, stream};
 use tidings_client::{Client, Error, EventType, JobId, State, Update};
+use tokio::time::timeout;
 
 use crate::{
-    arguments::{Follow, Reading, Server},
+    arguments::{Follow, Reading, SOON, Server},
     exit::{Exit, with_causes},
     show::{Show, say},
 };
@@ -16,9 +17,35 @@ pub(crate) async fn run(server: Server, options: Follow) -> Exit {
     let mut jobs = options.jobs;
     let mut seen = HashSet::new();
     jobs.retain(|job| seen.insert(*job));
-    match server.client() {
-        Ok(client) => follow(&client, &jobs, &options.reading).await,
-        Err(error) => Exit::refused(&error),
+    let client = match server.client() {
+        Ok(client) => client,
+        Err(error) => return Exit::refused(&error),
+    };
+    if let Some(job) = jobs.first()
+        && let Err(error) = find(&server, *job).await
+    {
+        return Exit::refused(&error);
+    }
+    follow(&client, &jobs, &options.reading).await
+}
+
+/// Finds out whether the server answers when it is asked for a job, whatever it answers.
+///
+/// A server that has answered once is worth waiting for should it be away later; one that never did may not exist.
+async fn find(server: &Server, job: JobId) -> Result<(), Error> {
+    let client = server.impatient_client()?;
+    let mut asking = pin!(client.get(job));
+    let answer = match timeout(SOON, &mut asking).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            say(&format!("{} does not answer yet", client.base()));
+            asking.await
+        }
+    };
+    match answer {
+        Err(error) if error.is_temporary() => Err(error),
+        // What is wrong with the job is told of it.
+        _ => Ok(()),
     }
 }
 

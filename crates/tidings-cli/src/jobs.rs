@@ -8,8 +8,8 @@ use crate::{
     arguments::{Cancel, List, Server, Submit},
     exit::{Exit, with_causes},
     follow,
-    show::{say, write_line},
-    watch,
+    show::{say, write_json, write_line},
+    text, watch,
 };
 
 pub(crate) async fn submit(server: Server, options: Submit) -> Exit {
@@ -38,8 +38,12 @@ pub(crate) async fn submit(server: Server, options: Submit) -> Exit {
     if io::stderr().is_terminal() {
         say(&format!("watch at {}", watch::address(&client, &job).await));
     }
-    let line = if options.reading.json { job.json().to_string() } else { job.id().to_string() };
-    write_line(line.as_bytes()).map_or_else(|error| follow::unwritable(&error), |()| Exit::SUCCEEDED)
+    let written = if options.reading.json {
+        write_json(job.json().as_str())
+    } else {
+        write_line(job.id().to_string().as_bytes())
+    };
+    written.map_or_else(|error| follow::unwritable(&error), |()| Exit::SUCCEEDED)
 }
 
 pub(crate) async fn cancel(server: Server, options: Cancel) -> Exit {
@@ -70,7 +74,7 @@ pub(crate) async fn list(server: Server, options: List) -> Exit {
         filter = filter.with_kind(kind);
     }
     let mut wanted = options.limit as usize;
-    let show = if options.json { |job: &Job| job.json().to_string() } else { row };
+    let show = if options.json { |job: &Job| write_json(job.json().as_str()) } else { write_row };
     while wanted > 0 {
         // A server may list fewer at once than it is asked for.
         let page = match client.list(&filter.clone().with_limit(options.limit)).await {
@@ -78,7 +82,7 @@ pub(crate) async fn list(server: Server, options: List) -> Exit {
             Err(error) => return Exit::refused(&error),
         };
         for job in page.jobs.iter().take(wanted) {
-            if let Err(error) = write_line(show(job).as_bytes()) {
+            if let Err(error) = show(job) {
                 return follow::unwritable(&error);
             }
         }
@@ -92,11 +96,12 @@ pub(crate) async fn list(server: Server, options: List) -> Exit {
 }
 
 /// A job for people: id, state, how far it is, when it was submitted, kind.
-fn row(job: &Job) -> String {
+fn write_row(job: &Job) -> io::Result<()> {
     let snapshot = job.snapshot();
     let progress = snapshot.progress.as_ref().and_then(|progress| progress.to::<serde_json::Value>().ok());
     let share = progress.and_then(|progress| Some(progress["done"].as_f64()? / progress["total"].as_f64()?));
     let share = share.filter(|share| share.is_finite()).map(|share| format!("{:.0} %", share * 100.0));
     let (share, created) = (share.unwrap_or_default(), snapshot.created_at);
-    format!("{}  {:<9}  {share:>5}  {created}  {}", job.id(), snapshot.state.as_str(), snapshot.kind)
+    let row = format!("{}  {:<9}  {share:>5}  {created}  {}", job.id(), snapshot.state.as_str(), snapshot.kind);
+    write_line(text::plain(&row).as_bytes())
 }

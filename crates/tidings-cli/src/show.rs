@@ -49,7 +49,7 @@ impl Show {
 
     fn event(&mut self, lane: usize, event: &Event) -> io::Result<()> {
         let (name, bars) = match self {
-            Self::Json => return write_line(event.json()),
+            Self::Json => return write_json(&String::from_utf8_lossy(event.json())),
             Self::Lines(names) => (names.get(lane), None),
             Self::Bars(bars) => (bars.name(lane), Some(&*bars)),
         };
@@ -77,7 +77,7 @@ impl Show {
         match self {
             Self::Json => {
                 let gap = format!(r#"{{"type":"gap","requested":{requested},"resumed_at":{resumed_at},"job":{job}}}"#);
-                write_line(gap.as_bytes())?;
+                write_json(&gap)?;
             }
             Self::Lines(_) => told(),
             Self::Bars(bars) => bars.above(told),
@@ -119,7 +119,12 @@ fn name(job: JobId) -> String {
 
 /// Says something beside what is shown. Where nobody listens, that is no trouble.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "tidings: {text}");
+    let _ = writeln!(io::stderr(), "tidings: {}", text::plain(text));
+}
+
+/// Writes JSON as a line: to a program as it is, and to a terminal so that it does nothing but show it.
+pub(crate) fn write_json(json: &str) -> io::Result<()> {
+    if io::stdout().is_terminal() { write_line(text::plain_json(json).as_bytes()) } else { write_line(json.as_bytes()) }
 }
 
 /// Writes a line so that it is there at once.

@@ -15,10 +15,16 @@ const BATCH: usize = 1000;
 /// What an event takes besides its data.
 const OVERHEAD: usize = 64;
 
+/// Events of up to this size are handed out together before it is known how large the server lets them be.
+const SMALL: usize = 1024;
+
 /// A bounded queue between a command, which never waits, and a server, which may be away.
 ///
 /// Where it is full the oldest go: what a command says last is what tells why it failed. How many lines have gone is told
 /// as a line in their place.
+///
+/// An event that is larger than any that the server has taken is handed out alone: should it be refused, it is known
+/// which one that is, and a line stands in its place too.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     /// How many bytes are kept.
@@ -28,16 +34,22 @@ pub(crate) struct Backlog {
     news: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     waiting: VecDeque<Draft>,
     /// What `waiting` takes.
     bytes: usize,
     /// How many events were handed out and are not known to be told.
     on_the_way: usize,
+    /// The size of the largest of these.
+    largest_on_the_way: usize,
+    /// The size of the largest that was told.
+    largest_told: usize,
     /// Lines that have gone since the last time that this was told.
     gone: u64,
     gone_in_all: u64,
+    /// Lines that the server does not take.
+    refused: u64,
     /// Nothing more comes.
     closed: bool,
     /// Nobody takes anything any more.
@@ -46,7 +58,7 @@ struct State {
 
 impl Backlog {
     pub(crate) fn new(bound: usize) -> Self {
-        Self { bound, state: Mutex::default(), news: Notify::new() }
+        Self { bound, state: Mutex::new(State::new()), news: Notify::new() }
     }
 
     /// Adds an event. Never waits.
@@ -103,7 +115,22 @@ impl Backlog {
 
     /// Says that the events handed out so far have arrived, but for so many.
     pub(crate) fn told_but(&self, pending: usize) {
-        self.lock().on_the_way = pending;
+        let mut state = self.lock();
+        state.on_the_way = pending;
+        if pending == 0 {
+            state.largest_told = state.largest_told.max(std::mem::take(&mut state.largest_on_the_way));
+        }
+    }
+
+    /// Says that of the events handed out the server does not take one, whoever asks it.
+    pub(crate) fn refused_one(&self) {
+        let mut state = self.lock();
+        state.refused += 1;
+        // Whichever it was, that size is not known to be taken.
+        state.largest_on_the_way = 0;
+        let notice = Draft::log(Stream::Stderr.as_str(), REFUSED);
+        state.bytes += size(&notice);
+        state.waiting.push_front(notice);
     }
 
     /// How many events the server has not been told, as far as is known.
@@ -112,9 +139,14 @@ impl Backlog {
         state.waiting.len() + state.on_the_way
     }
 
-    /// How many lines were left out.
+    /// How many lines were left out because they could not be kept.
     pub(crate) fn left_out(&self) -> u64 {
         self.lock().gone_in_all
+    }
+
+    /// How many lines were left out because the server does not take them.
+    pub(crate) fn refused(&self) -> u64 {
+        self.lock().refused
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -124,15 +156,32 @@ impl Backlog {
 }
 
 impl State {
+    fn new() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            on_the_way: 0,
+            largest_on_the_way: 0,
+            largest_told: SMALL,
+            gone: 0,
+            gone_in_all: 0,
+            refused: 0,
+            closed: false,
+            abandoned: false,
+        }
+    }
+
     fn take_batch(&mut self) -> Vec<Draft> {
         let mut batch = Vec::new();
         let gone = std::mem::take(&mut self.gone);
         if gone > 0 {
             batch.push(Draft::log(Stream::Stderr.as_str(), &notice(gone)));
         }
-        let count = self.waiting.len().min(BATCH);
+        let together = self.waiting.iter().take(BATCH).take_while(|draft| size(draft) <= self.largest_told).count();
+        let count = together.max(1).min(self.waiting.len());
         batch.extend(self.waiting.drain(..count));
         self.bytes -= batch.iter().skip(usize::from(gone > 0)).map(size).sum::<usize>();
+        self.largest_on_the_way = batch.iter().map(size).fold(self.largest_on_the_way, usize::max);
         self.on_the_way += batch.len();
         batch
     }
@@ -153,6 +202,9 @@ impl State {
         }
     }
 }
+
+/// What stands in the log where a line is missing that the server does not take.
+const REFUSED: &str = "tidings: a line is left out here: the server takes none as long";
 
 /// What stands in the log where lines are missing.
 fn notice(lines: u64) -> String {
@@ -241,6 +293,27 @@ mod tests {
         assert_eq!(texts(&batch), ["progress", "between", "progress"]);
         assert!(batch[0].data().as_str().contains(r#""done":100,"#), "{}", batch[0].data());
         assert_eq!(backlog.left_out(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_be_too_large_goes_alone_and_where_it_is_refused_that_is_told_in_its_place() {
+        let backlog = Backlog::new(1 << 20);
+        let [large, larger] = [2, 3].map(|times| "x".repeat(times * SMALL));
+        for text in ["1", &large, "2", &large, &larger, "3"] {
+            backlog.push(line(text));
+        }
+        let mut handed_out = Vec::new();
+        for expected in 0..5 {
+            let batch = texts(&backlog.next_batch().await.expect("events"));
+            if batch[0] == larger {
+                backlog.refused_one();
+            }
+            backlog.told_but(0);
+            assert_eq!(handed_out.len(), expected);
+            handed_out.push(batch);
+        }
+        assert_eq!(handed_out, [&["1"][..], &[&large], &["2", &large], &[&larger], &[REFUSED, "3"]]);
+        assert_eq!((backlog.refused(), backlog.left_out(), backlog.untold()), (1, 0, 0));
     }
 
     #[tokio::test(start_paused = true)]

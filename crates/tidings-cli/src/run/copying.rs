@@ -30,6 +30,8 @@ struct Output {
     pending: Option<Bytes>,
     /// Nothing more is to be read.
     closed: bool,
+    /// Nothing more is to be written: nobody reads it.
+    unread: bool,
 }
 
 impl<'a> Copying<'a> {
@@ -56,6 +58,18 @@ impl<'a> Copying<'a> {
         true
     }
 
+    /// Whether something is written that nobody has read yet.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.stdout.pending.is_some() || self.stderr.pending.is_some()
+    }
+
+    /// Waits no longer for who does not read: of an output that is held up, what comes goes into the log alone.
+    pub(crate) fn leave_unread(&mut self) {
+        for output in [&mut self.stdout, &mut self.stderr] {
+            output.unread |= output.pending.take().is_some();
+        }
+    }
+
     /// Notes the last lines, if nothing ended them.
     pub(crate) fn finish(self) {
         for output in [self.stdout, self.stderr] {
@@ -67,7 +81,7 @@ impl<'a> Copying<'a> {
 impl Output {
     fn new(stream: Stream, ours: BorrowedFd<'_>) -> io::Result<Self> {
         let file = tokio::fs::File::from_std(File::from(ours.try_clone_to_owned()?));
-        Ok(Self { stream, transcript: Transcript::new(stream), file, pending: None, closed: false })
+        Ok(Self { stream, transcript: Transcript::new(stream), file, pending: None, closed: false, unread: false })
     }
 
     /// Whether more is to be read.
@@ -79,7 +93,7 @@ impl Output {
     fn take(&mut self, chunk: Bytes, telling: &Telling) {
         telling.notes.note_output(&chunk);
         self.transcript.push(&chunk, |draft| telling.backlog.push(draft));
-        self.pending = Some(chunk);
+        self.pending = Some(chunk).filter(|_| !self.unread);
     }
 
     /// Writes what is pending, and waits until it is written: so an error is noticed where it belongs.

@@ -26,12 +26,14 @@ use self::{
 use crate::{
     arguments::{Run, Server},
     exit::Exit,
-    text,
 };
 
 /// The pauses of a client that has to be there soon after the server is.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an output may be held up by who should read it, once that keeps something from ending.
+const READING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs the command, and tells the server of it as far as the server can be had.
 pub(crate) async fn run(server: Server, options: Run) -> Exit {
@@ -44,18 +46,21 @@ pub(crate) async fn run(server: Server, options: Run) -> Exit {
         Ok(client) => client,
         Err(error) => return Exit::trouble(&error),
     };
+    let notes = match Notes::new() {
+        Ok(notes) => notes,
+        Err(error) => return Exit::trouble(&error),
+    };
     let telling = Arc::new(Telling {
         client,
         backlog: Backlog::new(options.buffer),
-        notes: Notes::new(),
+        notes,
         job: OnceCell::new(),
         cancelled: CancellationToken::new(),
         reason: OnceCell::new(),
     });
-    match supervise(&telling, options).await {
-        Ok(exit) => exit,
-        Err(error) => Exit::trouble(&error),
-    }
+    let ended = supervise(&telling, options).await;
+    telling.notes.finish(READING_TIMEOUT).await;
+    ended.unwrap_or_else(|error| Exit::trouble(&error))
 }
 
 async fn supervise(telling: &Arc<Telling>, options: Run) -> io::Result<Exit> {
@@ -102,9 +107,12 @@ struct Stopped(Option<String>);
 
 impl Job<'_> {
     /// Passes on what the command writes, until it and all its descendants have ended, and stops it when it is told to.
+    ///
+    /// A command that nobody reads waits, as it would without us; one that is stopped ends all the same.
     async fn attend(&mut self, signals: &mut Signals) -> io::Result<()> {
         let mut copying = Copying::new(self.telling)?;
         loop {
+            let ends_unread = self.stopped.is_some() && copying.is_held_up();
             tokio::select! {
                 more = copying.step(&mut self.running) => if !more {
                     copying.finish();
@@ -115,6 +123,7 @@ impl Job<'_> {
                     Asked::Cancel(_) | Asked::Kill => {
                         self.stopped.get_or_insert_with(|| Stopped(Some("killed".to_owned())));
                         self.running.kill();
+                        copying.leave_unread();
                     }
                     Asked::Resize => if let Some(master) = self.running.master() {
                         // A terminal that is gone has no size.
@@ -122,6 +131,10 @@ impl Job<'_> {
                     },
                 },
                 () = self.telling.cancelled.cancelled(), if self.stopped.is_none() => self.obey(),
+                () = sleep(READING_TIMEOUT), if ends_unread => {
+                    copying.leave_unread();
+                    self.telling.notes.say("nobody reads the command's output: the rest of it is only in the job's log");
+                }
             }
         }
     }
@@ -141,7 +154,7 @@ impl Job<'_> {
     /// Stops the command because somebody has told the server so.
     fn obey(&mut self) {
         let reason = self.telling.reason.get().cloned();
-        let why = reason.as_ref().map(|reason| format!(" ({})", text::plain(reason))).unwrap_or_default();
+        let why = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         self.telling.notes.say(&format!("the job was cancelled{why}: stopping the command"));
         self.stopped = Some(Stopped(reason));
         self.running.stop();
@@ -177,10 +190,14 @@ async fn impatience(signals: &mut Signals) {
 /// Says what the server was not told.
 fn account(telling: &Telling) {
     let (left_out, untold) = (telling.backlog.left_out(), telling.backlog.untold());
+    let refused = telling.backlog.refused();
     if left_out > 0 {
         telling.notes.say(&format!(
             "{left_out} lines were left out of the job's log: the server was away, or slower than the command"
         ));
+    }
+    if refused > 0 {
+        telling.notes.say(&format!("{refused} lines were left out of the job's log: the server takes none as long"));
     }
     if untold > 0 && telling.job.initialized() {
         telling.notes.say(&format!("the server was not told the last {untold} events, the command's end among them"));

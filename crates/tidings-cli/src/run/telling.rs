@@ -9,10 +9,7 @@ use tidings_client::{
 use tokio::{sync::OnceCell, time::timeout};
 
 use super::{backlog::Backlog, notes::Notes};
-use crate::{exit::with_causes, watch};
-
-/// How long the server has to answer before the user is told that it is away.
-const SOON: Duration = Duration::from_secs(1);
+use crate::{arguments::SOON, exit::with_causes, watch};
 
 /// How long the server hears nothing at most. Each answer says whether somebody has cancelled the job, so this is also
 /// how long a cancel may go unnoticed.
@@ -62,15 +59,19 @@ impl Telling {
         // As far as nobody had cancelled it.
         let mut uncancelled = None;
         loop {
-            let batch = match timeout(HEARTBEAT, self.backlog.next_batch()).await {
+            // One batch after the other: what takes the place of an event that is refused is not to come late.
+            let more =
+                async { if reporter.pending() > 0 { Some(Vec::new()) } else { self.backlog.next_batch().await } };
+            let batch = match timeout(HEARTBEAT, more).await {
                 Ok(Some(batch)) => batch,
-                Ok(None) if reporter.pending() == 0 => return,
-                Ok(None) | Err(_) => Vec::new(),
+                Ok(None) => return,
+                Err(_) => Vec::new(),
             };
             match reporter.report(batch).await {
                 Ok(reported) if !reported.cancel_requested => uncancelled = Some(reported.cursor),
                 Ok(_) => self.cancel(uncancelled).await,
-                Err(error) if error.is_temporary() || is_about_one_event(&error) => {}
+                Err(error) if error.is_temporary() => {}
+                Err(error) if is_about_one_event(&error) => self.backlog.refused_one(),
                 Err(error) => {
                     if error.problem() == Some("already-finished") {
                         self.look_why_it_is_over().await;

@@ -1,8 +1,12 @@
 //! `submit`, `cancel`, `list`, `completions` and `--help`.
 
 use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
-use crate::support::{Server, Tidings, end};
+use crate::support::{Server, Tidings, end, soon};
 
 /// Nobody listens there.
 const NOWHERE: &str = "http://127.0.0.1:9";
@@ -22,7 +26,7 @@ async fn submit_reads_the_input_from_a_pipe_and_shows_the_job_as_json() {
     let server = Server::start().await;
     let mut program = Tidings::start(&server.url(), &["submit", "count", "--input", "-", "--json"]);
     let mut stdin = program.stdin.take().expect("a pipe");
-    tokio::io::AsyncWriteExt::write_all(&mut stdin, b"[1,\n2]").await.expect("it reads");
+    stdin.write_all(b"[1,\n2]").await.expect("it reads");
     drop(stdin);
     let job: Value = serde_json::from_str(&program.end().await.stdout).expect("JSON");
     assert_eq!((&job["kind"], &job["input"]), (&"count".into(), &serde_json::json!([1, 2])));
@@ -122,4 +126,19 @@ async fn completions_are_there_for_the_usual_shells() {
         let ended = Tidings::start(NOWHERE, &["completions", shell]).end().await;
         assert!(ended.code == 0 && ended.stdout.contains("transport"), "{shell}");
     }
+}
+
+#[tokio::test]
+async fn what_a_server_says_can_not_move_the_cursor() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let program = Tidings::start(&format!("http://{}", listener.local_addr().expect("its address")), &["list"]);
+    let (mut stream, _) = soon(listener.accept()).await.expect("a connection");
+    soon(stream.read(&mut [0; 1024])).await.expect("a request");
+    let body = r#"{"type":"urn:tidings:problem:\u001b[2J\u009b31mbad"}"#;
+    let length = body.len();
+    let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length:";
+    stream.write_all(format!("{head} {length}\r\n\r\n{body}").as_bytes()).await.expect("it is read");
+    let ended = program.end().await;
+    assert_eq!(ended.code, 4);
+    assert!(ended.stderr.trim_end().chars().all(|c| !c.is_control()), "{:?}", ended.stderr);
 }

@@ -130,3 +130,31 @@ fn empty_pipe() -> tokio::io::BufReader<tokio::process::ChildStdout> {
         tokio::process::Command::new("true").stdout(std::process::Stdio::piped()).spawn().expect("it starts");
     tokio::io::BufReader::new(other.stdout.take().expect("a pipe"))
 }
+
+#[tokio::test]
+async fn a_server_that_can_not_be_had_is_given_up() {
+    let server = Server::start().await;
+    let job = submit(&server.client(), "count").await;
+    let proxy = Proxy::start(server.address).await.expect("a proxy");
+    let url = format!("http://{}", proxy.address());
+    for mode in [Mode::Down, Mode::Refuse] {
+        proxy.set(mode).await.expect("it can be changed");
+        let ended = Tidings::start(&url, &["follow", &job]).end().await;
+        assert_eq!((ended.code, ended.stdout.as_str()), (4, ""));
+        let said: Vec<_> = ended.stderr.lines().collect();
+        assert!(said.len() == 2 && said[0].ends_with("does not answer yet"), "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_comes_late_is_waited_for() {
+    let server = Server::start().await;
+    let job = submit(&server.client(), "count").await;
+    let proxy = Proxy::start(server.address).await.expect("a proxy");
+    proxy.set(Mode::Down).await.expect("it closes");
+    let mut program = Tidings::start(&format!("http://{}", proxy.address()), &["follow", &job]);
+    program.says("does not answer yet").await;
+    proxy.set(Mode::Pass).await.expect("it opens");
+    let ended = program.end().await;
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (0, LINES, ""));
+}

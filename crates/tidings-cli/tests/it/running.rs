@@ -2,7 +2,8 @@
 
 use rustix::process::Signal;
 use serde_json::json;
-use tidings_client::EventType;
+use tidings::Limits;
+use tidings_client::{EventType, JobId};
 use tidings_testkit::proxy::Proxy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -11,9 +12,12 @@ use crate::support::{Server, Tidings, end, ends, lines, lives, soon};
 #[tokio::test]
 async fn lines_arrive_as_they_come_and_the_exit_code_is_the_commands() {
     let server = Server::start().await;
-    let mut program = Tidings::sh(&server.url(), "for i in 1 2 3; do echo $i; sleep 1; done; exit 3");
-    server.line("1").await;
-    assert!(program.child.try_wait().expect("it is ours").is_none(), "the first line is there before the end");
+    let mut program = Tidings::sh(&server.url(), "for i in 1 2 3; do echo $i; read go; done; exit 3");
+    for line in ["1", "2", "3"] {
+        server.line(line).await;
+        // Only now does the command go on.
+        program.stdin.as_mut().expect("a pipe").write_all(b"\n").await.expect("it is read");
+    }
     let events = server.events(server.job().await).await;
     assert_eq!(lines(&events), ["1", "2", "3"]);
     assert_eq!(end(&events), ("failed", &json!({ "error": { "code": "exit-status", "message": "exit status 3" } })));
@@ -156,4 +160,48 @@ async fn an_output_that_nobody_reads_does_not_hold_up_the_other() {
     program.says("heard").await;
     let ended = program.end().await;
     assert_eq!(ended.code, 0);
+}
+
+/// Starts a command that, when it is stopped, still prints more than all pipes on the way hold. Nobody reads it.
+async fn start_unread(server: &Server, redirection: &str) -> (Tidings, JobId) {
+    let stop = "stop() { trap \"\" TERM; yes $(printf %01000d 0) | head -c 1000000; exit 7; }";
+    let command = format!("{stop}; trap stop TERM; echo ready; while :; do sleep 0.01; done");
+    let program = Tidings::from_shell(&server.url(), &format!("exec $T run -- sh -c '{command}' {redirection}"));
+    server.line("ready").await;
+    (program, server.job().await)
+}
+
+#[tokio::test]
+async fn a_cancel_ends_the_job_though_nobody_reads_its_output() {
+    for redirection in ["", "2>&1"] {
+        let server = Server::start().await;
+        let (mut program, job) = start_unread(&server, redirection).await;
+        server.client().cancel(job, Some("enough")).await.expect("it is taken");
+        assert_eq!(end(&server.events(job).await), ("cancelled", &json!({ "reason": "enough" })));
+        assert!(!soon(program.child.wait()).await.expect("its end is told").success());
+    }
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_program_though_nobody_reads_its_output() {
+    let server = Server::start().await;
+    let (mut program, job) = start_unread(&server, "").await;
+    program.signal(Signal::TERM);
+    assert!(!soon(program.child.wait()).await.expect("its end is told").success());
+    assert_eq!(end(&server.events(job).await), ("cancelled", &json!({ "reason": "terminated" })));
+    program.says("nobody reads the command's output").await;
+}
+
+#[tokio::test]
+async fn a_line_that_is_too_long_for_the_server_is_counted_and_its_place_is_marked() {
+    let mut limits = Limits::default();
+    limits.event_bytes = 4096;
+    let server = Server::start_with(limits).await;
+    let script = "echo 1; printf '%06000d\\n' 2; echo 3; printf '%05000d\\n' 4; exit 3";
+    let ended = Tidings::sh(&server.url(), script).end().await;
+    let events = server.events(server.job().await).await;
+    let notice = "tidings: a line is left out here: the server takes none as long";
+    assert_eq!(lines(&events), ["1", notice, "3", notice]);
+    assert_eq!((end(&events).0, ended.code), ("failed", 3));
+    assert!(ended.stderr.contains("2 lines were left out of the job's log: the server takes"), "{}", ended.stderr);
 }

@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, process::Stdio, time::Duration};
 use hyper::{Request, Response, body::Incoming, header, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
-use tidings::{Body, Host, JobError, Json, Progress, long_poll::LongPoll, short_poll::ShortPoll, sse::Sse};
+use tidings::{Body, Host, JobError, Json, Limits, Progress, long_poll::LongPoll, short_poll::ShortPoll, sse::Sse};
 use tidings_client::{Client, EventType, JobId, ListFilter, Update};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
@@ -18,6 +18,9 @@ use tower_service::Service as _;
 
 /// Ends a test that hangs; nothing waits for it.
 const HANGS: Duration = Duration::from_secs(60);
+
+/// The program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tidings");
 
 /// Waits for what must come.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -32,13 +35,18 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_with(Limits::default()).await
+    }
+
+    pub(crate) async fn start_with(limits: Limits) -> Self {
         let builder = Host::builder()
+            .with_limits(limits)
             .with_job("count".parse().expect("a kind"), |job| async move {
                 for number in 1..=3_u32 {
                     job.log("stdout", &format!("line {number}")).await?;
                     job.progress(Progress::new(f64::from(number)).with_total(3.0).with_unit("lines")).await?;
                 }
-                job.log("stdout", "\u{1B}[31mred\u{1B}[0m").await?;
+                job.log("stdout", "\u{1B}[31mred\u{9B}0m\u{202E}").await?;
                 Ok(Json::null())
             })
             .with_job("fail".parse().expect("a kind"), |_| async { Err(JobError::new("broken", "it is broken")) })
@@ -170,8 +178,16 @@ pub(crate) struct Ended {
 
 impl Tidings {
     pub(crate) fn start(url: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidings"))
-            .args(arguments)
+        Self::spawn(url, Command::new(PROGRAM).args(arguments))
+    }
+
+    /// Runs a shell script that becomes the program, as `$T`.
+    pub(crate) fn from_shell(url: &str, script: &str) -> Self {
+        Self::spawn(url, Command::new("sh").args(["-c", script]).env("T", PROGRAM))
+    }
+
+    fn spawn(url: &str, command: &mut Command) -> Self {
+        let mut child = command
             .env("TIDINGS_URL", url)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -207,6 +207,7 @@ async fn json_and_pipes_have_no_bars_on_a_terminal_either() {
     let server = Server::start().await;
     let (seen, code) = Seat::sh(&server, "$T submit count --follow --json; $T submit count --follow | cat").end().await;
     assert_eq!(code, 0);
-    assert!(!seen.contains('\x1B'), "{seen:?}");
+    assert!(!seen.contains(['\x1B', '\u{9B}', '\u{202E}']), "{seen:?}");
+    assert!(seen.contains("red\\u009b0m\\u202e"), "it is the same JSON: {seen}");
     assert_eq!(seen.matches("\r\n").count(), 10 + 4, "{seen}");
 }
