@@ -6,10 +6,16 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, header};
 use serde::Deserialize;
 
-use crate::{error::Error, http_client::Body};
+use crate::{
+    error::{Error, Problem},
+    http_client::Body,
+};
 
 /// A problem's text is for people; nobody needs more of it than this.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
+
+/// Of what a server says about a problem, so much stands in the message of an error.
+const MAX_DETAIL_CHARACTERS: usize = 500;
 
 const PROBLEM: &str = "application/problem+json";
 
@@ -49,23 +55,34 @@ pub(crate) fn refused_whole(response: &Response<Bytes>) -> Error {
     Error::refused(response.status(), problem, retry_after(response.headers()))
 }
 
-fn problem(body: &[u8]) -> Option<String> {
+fn problem(body: &[u8]) -> Option<Problem> {
     #[derive(Deserialize)]
-    struct Problem {
+    struct Told {
         r#type: String,
+        #[serde(default)]
+        detail: String,
     }
-    let problem: Problem = serde_json::from_slice(body).ok()?;
-    let name = problem.r#type.strip_prefix("urn:tidings:problem:")?;
-    // It ends up in messages, and from there on terminals, which obey what is in a text.
+    let told: Told = serde_json::from_slice(body).ok()?;
+    let name = told.r#type.strip_prefix("urn:tidings:problem:")?;
+    // Both end up in messages, and from there on terminals, which obey what is in a text.
     let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (!name.is_empty() && name.bytes().all(is_name)).then(|| name.to_owned())
+    if name.is_empty() || !name.bytes().all(is_name) {
+        return None;
+    }
+    let plain = |character: char| if character.is_control() { ' ' } else { character };
+    let detail = told.detail.chars().take(MAX_DETAIL_CHARACTERS).map(plain).collect();
+    Some(Problem { name: name.to_owned(), detail })
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderValue, StatusCode};
 
     use super::*;
+
+    fn named(body: &[u8]) -> Option<String> {
+        problem(body).map(|problem| problem.name)
+    }
 
     fn after(value: &str) -> Option<Duration> {
         retry_after(&HeaderMap::from_iter([(header::RETRY_AFTER, HeaderValue::from_str(value).expect("a value"))]))
@@ -96,9 +113,9 @@ mod tests {
 
     #[test]
     fn a_problem_is_known_by_its_name() {
-        assert_eq!(problem(br#"{"type":"urn:tidings:problem:unknown-job","x":1}"#).as_deref(), Some("unknown-job"));
+        assert_eq!(named(br#"{"type":"urn:tidings:problem:unknown-job","x":1}"#).as_deref(), Some("unknown-job"));
         for other in [&b"{}"[..], b"", br#"{"type":"about:blank"}"#, br#"{"type":7}"#] {
-            assert_eq!(problem(other), None);
+            assert_eq!(named(other), None);
         }
     }
 
@@ -107,8 +124,17 @@ mod tests {
         for name in ["", "Unknown-Job", "unknown job", r"\u001b[2Junknown-job", r"\u009b31m", r"\u202ebob", "caf\u{e9}"]
         {
             let body = format!(r#"{{"type":"urn:tidings:problem:{name}"}}"#);
-            assert_eq!(problem(body.as_bytes()), None, "{name}");
+            assert_eq!(named(body.as_bytes()), None, "{name}");
         }
-        assert_eq!(problem(br#"{"type":"urn:tidings:problem:http-2-only"}"#).as_deref(), Some("http-2-only"));
+        assert_eq!(named(br#"{"type":"urn:tidings:problem:http-2-only"}"#).as_deref(), Some("http-2-only"));
+    }
+    #[test]
+    fn what_the_server_says_is_told_and_moves_no_cursor() {
+        let told = problem(br#"{"type":"urn:tidings:problem:invalid-input","detail":"no \u001b[2J\u009bpipeline"}"#);
+        let error = Error::refused(StatusCode::UNPROCESSABLE_ENTITY, told, None);
+        let said = "the server answered 422 Unprocessable Entity: invalid-input: no  [2J pipeline";
+        assert_eq!((error.to_string().as_str(), error.problem()), (said, Some("invalid-input")));
+        let long = format!(r#"{{"type":"urn:tidings:problem:internal","detail":"{}"}}"#, "x".repeat(1_000));
+        assert_eq!(problem(long.as_bytes()).map(|problem| problem.detail.len()), Some(MAX_DETAIL_CHARACTERS));
     }
 }

@@ -52,6 +52,15 @@ struct Answer {
     problem: Option<String>,
 }
 
+/// What a server says of why it refuses (RFC 9457).
+#[derive(Debug)]
+pub(crate) struct Problem {
+    /// The end of its `type`.
+    pub(crate) name: String,
+    /// Its `detail`, for people; may be empty.
+    pub(crate) detail: String,
+}
+
 impl Error {
     /// What sort of failure it is.
     #[must_use]
@@ -101,13 +110,14 @@ impl Error {
         Self::new(ErrorKind::Malformed, message)
     }
 
-    pub(crate) fn refused(status: StatusCode, problem: Option<String>, retry_after: Option<Duration>) -> Self {
+    pub(crate) fn refused(status: StatusCode, problem: Option<Problem>, retry_after: Option<Duration>) -> Self {
         let message = match &problem {
-            Some(problem) => format!("the server answered {status}: {problem}"),
+            Some(Problem { name, detail }) if detail.is_empty() => format!("the server answered {status}: {name}"),
+            Some(Problem { name, detail }) => format!("the server answered {status}: {name}: {detail}"),
             None => format!("the server answered {status}"),
         };
         let mut error = Self::new(ErrorKind::Status, message);
-        error.0.answer = Some(Answer { status, problem });
+        error.0.answer = Some(Answer { status, problem: problem.map(|problem| problem.name) });
         error.with_retry_after(retry_after)
     }
 

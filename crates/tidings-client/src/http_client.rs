@@ -118,11 +118,13 @@ impl HttpClient {
 
     async fn head(&self, request: Request<Full<Bytes>>, limit: Duration) -> Result<Response<Body>, Error> {
         url::check(request.uri())?;
+        let server = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         self.counters.add_request();
         match timeout(limit, self.inner.request(request)).await {
             Ok(Ok(response)) => Ok(response.map(|inner| Body { inner, idle_timeout: self.config.idle_timeout })),
             Ok(Err(error)) if error.is_connect() => {
-                Err(Error::new(ErrorKind::Connect, "no connection to the server").with_source(error))
+                let message = format!("no connection to the server at {server}");
+                Err(Error::new(ErrorKind::Connect, message).with_source(error))
             }
             Ok(Err(error)) => {
                 Err(Error::new(ErrorKind::Disconnected, "the connection broke before the answer").with_source(error))

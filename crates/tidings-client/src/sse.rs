@@ -39,8 +39,8 @@ impl Source for Sse {
                 Ok(message) => parse(message).and_then(|update| self.run.admit(update)),
                 Err(error) => Err(error),
             };
-            if let Ok(Some(Update::Event(event))) = &update {
-                self.is_over = event.is_terminal();
+            if let Ok(Some(update)) = &update {
+                self.is_over = update.is_last();
             }
             if let Some(update) = update.transpose() {
                 return Some(update);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
-use tidings_core::{Cursor, Event, Json};
+use tidings_core::{Cursor, Event, Json, Snapshot};
 
 use crate::{error::Error, job::Job, transport::Transport};
 
@@ -32,6 +32,17 @@ pub struct Gap {
     pub job: Json,
 }
 
+impl Update {
+    /// Whether nothing can follow it: the terminal event, or a gap that it was lost in.
+    pub(crate) fn is_last(&self) -> bool {
+        match self {
+            Self::Event(event) => event.is_terminal(),
+            Self::Gap(gap) => gap.is_last(),
+            Self::Job(_) | Self::Transport(_) => false,
+        }
+    }
+}
+
 /// What one answer, or one piece of it, has brought.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
@@ -54,6 +65,12 @@ impl Turn {
 impl Gap {
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Error> {
         serde_json::from_slice(json).map_err(|error| Error::malformed("what came is no gap").with_source(error))
+    }
+
+    /// Whether the job is over, and its last event among those that are lost.
+    fn is_last(&self) -> bool {
+        let job = Snapshot::parse(&self.job);
+        job.is_ok_and(|job| job.state.is_terminal() && job.seq < self.resumed_at)
     }
 }
 

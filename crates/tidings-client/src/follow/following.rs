@@ -166,8 +166,8 @@ impl Following {
             if let Some(update) = admitted.map_err(|error| Trouble { error, effect: Effect::Unclear })? {
                 if let Update::Event(event) = &update {
                     self.cursor = Some(event.cursor());
-                    self.is_over = event.is_terminal();
                 }
+                self.is_over = update.is_last();
                 self.ready.push_back(update);
             }
         }

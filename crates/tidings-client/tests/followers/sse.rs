@@ -1,7 +1,7 @@
 //! Following a job over Server-Sent Events.
 
 use crate::support::{Reply, Server, Step, blocks, history, read, texts, url};
-use tidings_client::{Config, Cursor, ErrorKind, Update, sse};
+use tidings_client::{Config, Cursor, ErrorKind, JobId, Update, sse};
 
 #[tokio::test(start_paused = true)]
 async fn it_ends_after_the_terminal_event_with_the_bytes_that_were_sent() {
@@ -73,6 +73,27 @@ async fn a_gap_is_told_where_it_is_met() {
         }
     }
     assert_eq!(seqs, [1, 0, 9, 10, 11, 12]);
+}
+
+/// The job was forgotten while it was followed: whoever asked again would get `404`.
+#[tokio::test(start_paused = true)]
+async fn it_ends_by_a_gap_that_the_end_was_lost_in() {
+    let events = history(10);
+    let job = serde_json::json!({
+        "id": JobId::new().to_string(), "kind": "k", "state": "succeeded", "seq": 12, "cursor": "12-00000000", "attempt": 1,
+        "progress": null, "result": null, "error": null, "cancel_requested": false,
+        "created_at": "2026-11-21T10:00:00.000Z", "started_at": null, "updated_at": "2026-11-21T10:00:00.000Z",
+        "finished_at": "2026-11-21T10:00:00.000Z", "input": null, "links": {},
+    });
+    let gap =
+        format!(r#"id: 12-00000000{}event: gap{}data: {{"requested":1,"resumed_at":13,"job":{job}}}"#, '\n', '\n');
+    let replies = [Reply::ended_stream(&format!("{}{gap}\n\n", blocks(&events[..1]))), Reply::new(404)];
+    let (server, client) = Server::new(Config::default(), replies);
+    let mut follower = sse::follow(&client, url("/jobs/1/sse"), None);
+    assert!(matches!(follower.next().await, Some(Ok(Update::Event(_)))));
+    assert!(matches!(follower.next().await, Some(Ok(Update::Gap(_)))));
+    assert!(follower.next().await.is_none());
+    assert_eq!(server.seen().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
