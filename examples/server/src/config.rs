@@ -27,7 +27,8 @@ pub struct Arguments {
     /// The config file, in TOML. Everything in it has a default
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The address and port to listen on; port 0 takes a free one. [default: 127.0.0.1:7330]
+    /// The address and port to listen on; port 0 takes a free one. Names that clients know it by besides this address
+    /// belong into `hosts` in the config. [default: 127.0.0.1:7330]
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
     /// The flags of the transports that have any.

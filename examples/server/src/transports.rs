@@ -64,6 +64,10 @@ impl Transports {
             let amqp = self.amqp.unwrap_or_default().with_url(url.as_str());
             return Self { amqp: Some(amqp), ..self };
         }
+        #[cfg(not(feature = "amqp"))]
+        if std::env::var_os("TIDINGS_AMQP_URL").is_some_and(|url| !url.is_empty()) {
+            tracing::warn!("TIDINGS_AMQP_URL is passed over: this program is built without the feature `amqp`");
+        }
         // Without the transports that have flags there are none.
         let Flags { .. } = flags;
         self

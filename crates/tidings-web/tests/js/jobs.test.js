@@ -76,3 +76,7 @@ test("addresses may have a prefix and a slash at their end, and filters are para
     ["GET", "/transports", undefined],
   ]);
 });
+
+test("where there is no page, a URL without a server is refused in words", () => {
+  assert.throws(() => submit("/", { kind: "pipeline" }), /^TypeError: \/ is no whole URL, such as http/);
+});

@@ -1,8 +1,10 @@
 // Where things are, relative to what the caller gave.
 
-/** A URL as it is meant in this page or worker. */
+/** A URL as it is meant in this page or worker. Elsewhere, in Node say, there is nothing for it to be relative to. */
 export function absolute(url) {
-  return new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
+  const base = globalThis.document?.baseURI ?? globalThis.location?.href;
+  if (!base && !URL.canParse(url)) throw new TypeError(`${url} is no whole URL, such as http://127.0.0.1:7330/jobs/…`);
+  return new URL(url, base);
 }
 
 /**
