@@ -87,6 +87,7 @@ export class Hub {
   #detach(port) {
     for (const member of this.#tabs.get(port)?.values() ?? []) member.end();
     this.#tabs.delete(port);
+    if (this.#tabs.size === 0) clearTimeout(this.#beat);
     port.close();
   }
 
