@@ -45,11 +45,14 @@ test("progress is told with as much as is known of it", () => {
   assert.equal(doing({ done: 40, total: 100, unit: "%", message: "building" }), "40 % · building");
   assert.equal(doing({ done: 2, total: 4, unit: "steps", message: null }), "2 of 4 steps");
   assert.equal(doing({ done: 1200, total: null, unit: null, message: null }), "1,200");
+  assert.equal(doing({ done: 5 }), "5");
+  assert.equal(doing({ done: 5, unit: "%" }), "5 %");
   assert.equal(doing(null), "");
   assert.equal(doing(null, { cancel_requested: true }), "stopping");
   const fraction = (progress, state = "running") => format.fraction({ state, progress });
   assert.equal(fraction({ done: 1, total: 4 }), 0.25);
   assert.equal(fraction({ done: 9, total: 4 }), 1);
+  assert.equal(fraction({ done: 5 }), null);
   assert.deepEqual([fraction({ done: 1, total: null }), fraction({ done: 0, total: 0 }), fraction(null)], [null, null, null]);
   assert.equal(fraction(null, "succeeded"), 1);
 });

@@ -107,6 +107,30 @@ test("while streams are held back jobs are polled, and the stream comes back wit
   for (const reader of readers) assert.deepEqual(reader.seqs, [1, 2, 3]);
 });
 
+test("who joins while jobs are polled is told over what", async (t) => {
+  const server = await Server.start(t);
+  server.append(event(1, "queued"));
+  server.instead.events = () => {};
+  const [first] = await tabs(t, [server.job]);
+  await passUntil(() => first.transports.at(-1) === "long-poll");
+  const [second] = await tabs(t, [server.job]);
+  await until(() => second.seqs.length === 1 && second.transports.length > 0);
+  assert.deepEqual(second.transports, ["long-poll"]);
+});
+
+test("who joins after a stream was refused does not wait for the next try", async (t) => {
+  const server = await Server.start(t);
+  server.append(event(1, "queued"));
+  server.instead.events = (_, response) => problem(response, 404, "unknown-job");
+  const [first] = await tabs(t, [server.job]);
+  await passUntil(() => first.transports.at(-1) === "long-poll");
+  delete server.instead.events;
+  const { followAll } = await openTab();
+  const watcher = new Reader(followAll(server.base));
+  t.after(() => watcher.end());
+  assert.ok((await passUntil(() => watcher.seqs.length === 1)) <= 2000);
+});
+
 test("with several jobs and no stream none of a browser's six connections is held for long", async (t) => {
   const server = await Server.start(t);
   const jobs = ["a", "b", "c", "d"];

@@ -76,7 +76,7 @@ export function doing(job) {
   if (job.cancel_requested && !TERMINAL.has(job.state)) return "stopping";
   const progress = job.progress;
   if (!progress) return "";
-  const { done, total, unit, message } = progress;
+  const { done, total = null, unit, message } = progress;
   const isPercent = unit === "%" && (total === null || total === 100);
   const of = total === null ? "" : ` of ${count(total)}`;
   const amount = isPercent ? `${count(done)} %` : `${count(done)}${of}${unit ? ` ${unit}` : ""}`;

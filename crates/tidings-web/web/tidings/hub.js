@@ -36,9 +36,11 @@ export class Hub {
   #cursor = "now";
   /** Over which transport events come: null while the stream is dead or not there yet. */
   #transport = null;
-  /** What ends the reading of each job without the stream, by the job's id. @type {Map<string, AbortController>} */
+  /** Of each job that is read without the stream, by its id, `{transport, ending}`: over what, and what ends it. */
   #substitutes = new Map();
+  /** The timer that opens the stream, and when it does. */
   #timer = null;
+  #opensAt;
   /** The timer of the heartbeats that the tabs are sent. */
   #beat;
 
@@ -85,6 +87,7 @@ export class Hub {
   #detach(port) {
     for (const member of this.#tabs.get(port)?.values() ?? []) member.end();
     this.#tabs.delete(port);
+    if (this.#tabs.size === 0) clearTimeout(this.#beat);
     port.close();
   }
 
@@ -103,7 +106,9 @@ export class Hub {
     followers.add(follower);
     // At once, since the job may be over. What happens until the stream is there is read when it is.
     follower.catchUp();
-    if (this.#substitutes.has(name) || this.#streams(name)) follower.begin(this.#transport);
+    const substitute = this.#substitutes.get(name);
+    if (substitute !== undefined) follower.begin(substitute.transport);
+    else if (this.#streams(name)) follower.begin("sse");
     else this.#openSoon(TOGETHER);
   }
 
@@ -124,7 +129,7 @@ export class Hub {
 
   #forget(name) {
     this.#jobs.delete(name);
-    this.#substitutes.get(name)?.abort();
+    this.#substitutes.get(name)?.ending.abort();
     this.#substitutes.delete(name);
     this.#endIfIdle();
   }
@@ -144,8 +149,13 @@ export class Hub {
     return this.#transport === "sse" && stream !== null && (stream.named === null || stream.named.has(name));
   }
 
+  /** Opens the stream after so many milliseconds, or before that if it is to be opened earlier anyway. */
   #openSoon(milliseconds) {
-    this.#timer ??= setTimeout(() => this.#open(), milliseconds);
+    const at = Date.now() + milliseconds;
+    if (this.#timer !== null && this.#opensAt <= at) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#open(), milliseconds);
+    this.#opensAt = at;
   }
 
   /** Opens the stream for all that is followed now, in place of the one before. */
@@ -199,7 +209,7 @@ export class Hub {
 
   /** The stream works, or it does not any more. */
   #changed(transport) {
-    for (const substitute of this.#substitutes.values()) substitute.abort();
+    for (const { ending } of this.#substitutes.values()) ending.abort();
     this.#substitutes.clear();
     this.#transport = transport;
     if (transport === null) for (const [name, followers] of this.#jobs) this.#substitute(name, followers);
@@ -209,14 +219,18 @@ export class Hub {
   /** Reads one job by polls, while the stream is dead. */
   async #substitute(name, followers) {
     const ending = new AbortController();
-    this.#substitutes.set(name, ending);
+    const substitute = { transport: null, ending };
+    this.#substitutes.set(name, substitute);
     const transports = this.#jobs.size > MOST_HELD ? ["short-poll"] : ["long-poll", "short-poll"];
     const [{ reading }] = followers;
     try {
       for await (const update of new Ladder(reading.copy(), transports, ending.signal).updates()) {
         if (update.kind === "event") for (const follower of followers) follower.deliver(update);
         else if (update.kind === "gap") for (const follower of followers) follower.catchUp();
-        else for (const follower of followers) follower.begin(update.transport);
+        else {
+          substitute.transport = update.transport;
+          for (const follower of followers) follower.begin(update.transport);
+        }
       }
     } catch {
       // Its followers find out by themselves.

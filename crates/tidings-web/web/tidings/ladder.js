@@ -96,11 +96,8 @@ export class Ladder {
   }
 
   /**
-
    * Tries to open a transport, after a pause if need be. Null if there is none that works; what can't be mended is
-
    * thrown.
-
    */
   async #reach() {
     this.#brought = false;

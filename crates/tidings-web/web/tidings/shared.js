@@ -66,7 +66,7 @@ class Connection {
   constructor(base) {
     this.#base = base;
     this.#connect();
-    globalThis.addEventListener?.("pagehide", () => this.#send({ type: "bye" }));
+    globalThis.addEventListener?.("pagehide", () => this.#leave());
     // A page that comes back from the browser's cache goes on where it was.
     globalThis.addEventListener?.("pageshow", ({ persisted }) => {
       if (persisted) this.#reconnect();

@@ -10,11 +10,7 @@ import { Lost } from "./failures.js";
 import { EventStreamParser } from "./event-stream.js";
 import { sleep } from "./wait.js";
 
-/**
-
- * How long a request may take until something comes of it, in milliseconds. Servers tell streams something at once.
-
- */
+/** How long a request may take until something comes of it, in milliseconds. Streams are told something at once. */
 export const PATIENCE = 5000;
 /** What a held request is given above its hold. */
 const SLACK = 10_000;

@@ -23,6 +23,9 @@ export function killWorkers() {
   hubs.clear();
 }
 
+// At the end all tabs are closed, so that no timer of theirs is left.
+globalThis.addEventListener = (type, listener) => type === "pagehide" && after(listener);
+
 globalThis.SharedWorker = class {
   constructor(url, { type, name }) {
     if (type !== "module" || !url.pathname.endsWith("/tidings/worker.js")) throw new TypeError("that is not the hub");
@@ -30,6 +33,8 @@ globalThis.SharedWorker = class {
     after(() => port2.close());
     this.port = port2;
     if (!browser.loads) return queueMicrotask(() => this.onerror?.());
+    // What a tab says as it closes may be lost here.
+    port1.on("close", () => port1.onmessage?.({ data: { type: "bye" } }));
     const run = () => {
       if (!hubs.has(name)) hubs.set(name, new Hub(new URL(name)));
       hubs.get(name).attach(port1);
