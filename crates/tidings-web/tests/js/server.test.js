@@ -120,3 +120,19 @@ test("the module is served, with all that it imports", { skip: missing }, async 
   assert.equal((await fetch(`${base}/tidings.js`, { headers: { "if-none-match": tag } })).status, 304);
   assert.equal((await fetch(`${base}/tidings.js`, { method: "POST" })).status, 405);
 });
+
+test("no timer is left once a job is over, for which a program would have to wait", { skip: missing }, async (t) => {
+  const base = await startServer(t);
+  const job = await Reported.open(base);
+  const { mock: begun } = t.mock.method(globalThis, "setTimeout");
+  const { mock: ended } = t.mock.method(globalThis, "clearTimeout");
+  const reader = new Reader(follow(job.url, { shared: false }));
+  await job.lines(20);
+  await job.succeed();
+  await reader.finished;
+  await new Promise(setImmediate);
+  const long = begun.calls.filter((call) => call.arguments[1] >= 10_000);
+  const cleared = new Set(ended.calls.map((call) => call.arguments[0]));
+  assert.ok(long.length > 0, "none was set");
+  assert.deepEqual(long.filter((call) => !cleared.has(call.result)).map((call) => call.arguments[1]), []);
+});

@@ -99,15 +99,21 @@ export class Exchange {
   }
 
   async #within(patience, promise, Failure) {
+    const { signal } = this.#controller;
     const silent = () => this.#controller.abort(new Silent(`nothing came for ${patience / 1000} s`));
     const timer = setTimeout(silent, patience);
+    let tell;
+    // Node leaves the reading of a body that is aborted as it ends undecided, for ever.
+    const aborted = new Promise((_, reject) => (tell = () => reject(signal.reason)));
+    signal.addEventListener("abort", tell);
+    if (signal.aborted) tell();
     try {
-      return await promise;
+      return await Promise.race([promise, aborted]);
     } catch (cause) {
-      const { aborted, reason } = this.#controller.signal;
-      throw aborted ? reason : new Failure("the connection broke", { cause });
+      throw signal.aborted ? signal.reason : new Failure("the connection broke", { cause });
     } finally {
       clearTimeout(timer);
+      signal.removeEventListener("abort", tell);
     }
   }
 }
