@@ -189,7 +189,7 @@ mod tests {
         let client = HttpClient::with_dial(Config::default(), refuse);
         let request = http::Request::get("http://127.0.0.1/").body(Default::default()).unwrap();
         let told = reasons(&client.send(request).await.unwrap_err());
-        assert!(told.starts_with("no connection to the server: "), "{told}");
+        assert!(told.starts_with("no connection to the server at 127.0.0.1: "), "{told}");
         assert_eq!(told.matches("nobody is there").count(), 1, "{told}");
     }
 }
