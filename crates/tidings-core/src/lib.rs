@@ -92,7 +92,7 @@ pub mod etag;
 mod host;
 
 pub use self::{
-    answer::{Answer, Answered, Body, Broken, Hold, Streaming},
+    answer::{Answer, Answered, Body, Broken, Held, Hold, Reply, Streaming},
     cursor::{Cursor, InvalidCursor, MAX_NUMBER, Tag},
     draft::{Draft, InvalidDraft, Progress},
     error::{Error, ErrorKind},
@@ -113,6 +113,7 @@ pub use self::{
     pulse::Pulse,
     shutdown::Shutdown,
     snapshot::{InvalidHistory, InvalidSnapshot, Snapshot, State},
+    stream::EventStream,
     submission::{Runs, Submission},
     tail::{Tail, Wake},
     target::{Params, Target, parse_cursor},

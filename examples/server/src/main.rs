@@ -13,7 +13,7 @@ use tidings::{Host, HostNames, Kind, MemoryLog};
 use tidings_process::Launcher;
 use tidings_server::{
     config::{Arguments, Config},
-    connections,
+    connections::{self, TakenOver},
     pipeline::Pipelines,
     service::Front,
 };
@@ -68,7 +68,9 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let (host, driver) = config.transports.mount(builder).build()?;
 
     let closing = CancellationToken::new();
-    let serving = connections::serve(listener, Front::new(host, listing), config.connections, closing.clone());
+    let taken_over = Arc::new(TakenOver::default());
+    let front = Front::new(host, listing, Arc::clone(&taken_over));
+    let serving = connections::serve(listener, front, config.connections, taken_over, closing.clone());
     let mut serving_task = None;
     // Requests are taken once the driver has taken up what the log holds, for it takes every job that waits by then.
     let signalled = async {

@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::{Host, Mounted, answers, reports};
 use crate::{
-    answer::{Answer, Answered, Body, Hold},
+    answer::{Answer, Answered, Body, Held, Hold, Reply},
     feed::ReadError,
     log::Scope,
     names::{JobId, Kind},
@@ -73,13 +73,19 @@ impl Host {
 
     /// Answers a request. Never fails.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let (parts, body) = request.into_parts();
-        let head = parts.method == Method::HEAD;
-        let response = self.try_answer(parts, body).await.unwrap_or_else(Problem::into_response);
-        if head { without_body(response) } else { response }
+        self.reply(request).await.into_response().await
     }
 
-    async fn try_answer(&self, parts: Parts, body: Body) -> Result<Response<Body>, Problem> {
+    /// Answers a request, or hands out what it is to wait for. For servers that can hold a request at less than the cost of
+    /// its connection; for all others there is [`answer`](Self::answer).
+    pub async fn reply(&self, request: Request<Body>) -> Reply {
+        let (parts, body) = request.into_parts();
+        let head = parts.method == Method::HEAD;
+        let reply = self.try_answer(parts, body).await.unwrap_or_else(|problem| problem.into_response().into());
+        if head { without_body(reply.into_response().await).into() } else { reply }
+    }
+
+    async fn try_answer(&self, parts: Parts, body: Body) -> Result<Reply, Problem> {
         let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
         let most = self.jobs().limits().request_target_bytes;
         if target > most {
@@ -97,7 +103,7 @@ impl Host {
             }
             Route::Jobs | Route::Events(_) | Route::Transports => None,
         };
-        match (&route, &parts.method, job) {
+        let response = match (&route, &parts.method, job) {
             (Route::Jobs, &Method::GET | &Method::HEAD, _) => answers::list(self, &parts),
             (Route::Jobs, &Method::POST, _) => answers::submit(self, &parts, body).await,
             (Route::Job(_), &Method::GET | &Method::HEAD, Some(job)) => answers::show(self, &parts, job).await,
@@ -107,18 +113,19 @@ impl Host {
             (Route::JobEvents(_, mounted), &Method::GET | &Method::HEAD, Some(job)) => {
                 let params = Params::parse(parts.uri.query());
                 let after = params.cursor("after")?;
-                self.ask(mounted, Target::new(Scope::job(job), after, params), parts, body).await
+                return self.ask(mounted, Target::new(Scope::job(job), after, params), parts, body).await;
             }
             (Route::Events(mounted), &Method::GET | &Method::HEAD, _) => {
                 let target = self.many(Params::parse(parts.uri.query())).await?;
-                self.ask(mounted, target, parts, body).await
+                return self.ask(mounted, target, parts, body).await;
             }
             (Route::Transports, &Method::GET | &Method::HEAD, _) => Ok(answers::transports(self)),
             (route, ..) => {
                 let allowed = http::HeaderValue::from_static(route.allowed());
                 Err(Problem::from(ProblemKind::MethodNotAllowed).with_header(header::ALLOW, allowed))
             }
-        }
+        };
+        response.map(Reply::Response)
     }
 
     /// The job of this id, once it is certain that it is known or not.
@@ -167,36 +174,33 @@ impl Host {
     }
 
     /// Asks a transport, and renders what it answers.
-    async fn ask(
-        &self,
-        mounted: &Mounted,
-        target: Target,
-        parts: Parts,
-        body: Body,
-    ) -> Result<Response<Body>, Problem> {
+    async fn ask(&self, mounted: &Mounted, target: Target, parts: Parts, body: Body) -> Result<Reply, Problem> {
         let Some(endpoint) = &mounted.mount.endpoint else { return Err(ProblemKind::NotFound.into()) };
         let (head, version) = (parts.method == Method::HEAD, parts.version);
         let answer = match endpoint.answer(target, Request::from_parts(parts, body)) {
             Answering::Ready(answer) => answer,
             Answering::Later(answer) => answer.await,
         };
-        match answer {
-            Answer::Response(response) => Ok(response),
+        Ok(match answer {
+            Answer::Response(response) => response.into(),
             Answer::Follow(response, streaming) => {
                 let stream = StreamBody::new(*streaming, self.jobs().clone(), self.shutdown().clone());
-                Ok(response.map(|()| Body::stream(stream)))
+                response.map(|()| Body::stream(stream)).into()
             }
             Answer::Hold(mut hold) => {
                 if head {
                     hold.wait = std::time::Duration::ZERO;
                 }
-                self.hold(*hold, version).await
+                let host = self.clone();
+                Reply::Held(Held::new(
+                    async move { host.hold(hold, version).await.unwrap_or_else(Problem::into_response) },
+                ))
             }
-        }
+        })
     }
 
     /// Holds a request until there is news, its time is over, or the host shuts down.
-    async fn hold(&self, mut hold: Hold, version: Version) -> Result<Response<Body>, Problem> {
+    async fn hold(&self, mut hold: Box<Hold>, version: Version) -> Result<Response<Body>, Problem> {
         let deadline = tokio::time::sleep(hold.wait);
         tokio::pin!(deadline);
         loop {

@@ -2,18 +2,16 @@
 
 use std::{
     convert::Infallible,
-    error::Error,
     future::{pending, poll_fn},
     io,
     pin::{Pin, pin},
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use http_body_util::Either;
+use http::Request;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -24,20 +22,21 @@ use hyper_util::{
     server::graceful::GracefulConnection,
 };
 use socket2::SockRef;
+use tidings::Reply;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::{interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower_service::Service;
 
 use super::{
-    Limits,
+    Limits, Serve,
     activity::{Activity, Tracked},
     first::{First, read_first},
     head::{self, LINE_REST, Refusal},
     paced::Paced,
+    taken::{Counter, Handover, Left, Parked, Streamed, can_be_taken},
 };
 
 /// What the kernel keeps for a client that does not read (it doubles the number). Together with hyper's own buffer this
@@ -64,62 +63,94 @@ const LINGER_IN_ALL: Duration = Duration::from_secs(10);
 pub(super) struct Connection {
     limits: Arc<Limits>,
     activity: Arc<Activity>,
+    taken_over: Counter,
     closing: CancellationToken,
 }
 
 impl Connection {
-    pub(super) fn new(limits: Arc<Limits>, closing: CancellationToken) -> Self {
-        Self { limits, activity: Arc::default(), closing }
+    pub(super) fn new(limits: Arc<Limits>, taken_over: Counter, closing: CancellationToken) -> Self {
+        Self { limits, activity: Arc::default(), taken_over, closing }
     }
 
     /// Serves it to its end, which comes early if `closing` is cancelled or the client goes over a limit.
-    pub(super) async fn serve<S, B>(self, mut stream: TcpStream, service: S)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
+    ///
+    /// Whatever takes memory is boxed for as long as it lasts: a connection that has been taken over is small.
+    pub(super) async fn serve(self, mut stream: TcpStream, service: impl Serve) {
         if let Err(error) = set_options(&stream, &self.limits) {
             tracing::debug!(%error, "a connection ended before it began");
             return;
         }
         let first = self.closing.run_until_cancelled(read_first(&mut stream, &self.limits));
-        match first.await {
+        match Box::pin(first).await {
             Some(First::Http1(begun)) => self.serve_http1(stream, begun, service).await,
-            Some(First::Http2(begun)) => self.serve_http2(stream, begun, service).await,
-            Some(First::Refused(refusal)) => refuse(stream, refusal, &self.limits).await,
+            Some(First::Http2(begun)) => Box::pin(self.serve_http2(stream, begun, service)).await,
+            Some(First::Refused(refusal)) => Box::pin(refuse(stream, refusal, &self.limits)).await,
             Some(First::Nothing) | None => {}
         }
     }
 
-    async fn serve_http1<S, B>(self, stream: TcpStream, begun: Bytes, service: S)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
-        let io = Paced::new(stream, begun, Arc::clone(&self.activity), self.limits.write_stall)
-            .with_head_limit(self.limits.header);
-        let http1 = http1_builder(&self.limits);
-        let mut connection = http1.serve_connection(TokioIo::new(io), self.service(service));
-        self.drive(Pin::new(&mut connection)).await;
-        linger(connection.into_parts().io.into_inner().into_inner()).await;
+    /// By turns through hyper and taken over from it.
+    async fn serve_http1(&self, mut stream: TcpStream, mut begun: Bytes, service: impl Serve) {
+        let handover = self.limits.take_over.then(Arc::<Handover>::default);
+        loop {
+            let Some(left) = Box::pin(self.drive_http1(stream, begun, service.clone(), handover.clone())).await else {
+                return;
+            };
+            let (socket, unread, left) = left;
+            (stream, begun) = match left {
+                Left::Stream(events) => {
+                    let streamed = Streamed::new(socket, &unread, events, &self.limits, &self.taken_over);
+                    drop(unread);
+                    let Some((socket, unread)) = streamed.await else { return };
+                    (socket, unread.freeze())
+                }
+                Left::Held(held) => {
+                    let parked = Parked::new(socket, &unread, held, &self.limits, &self.taken_over);
+                    drop(unread);
+                    let Some(((socket, unread), answer)) = parked.await else { return };
+                    let Some(handover) = &handover else { return };
+                    (socket, handover.set_answer(answer, &unread))
+                }
+            };
+            if self.closing.is_cancelled() && begun.is_empty() {
+                return Box::pin(linger(stream)).await;
+            }
+        }
     }
 
-    async fn serve_http2<S, B>(self, stream: TcpStream, begun: Bytes, service: S)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
+    /// Serves HTTP/1.1 until the connection ends, or is to be taken over.
+    async fn drive_http1(
+        &self,
+        stream: TcpStream,
+        begun: Bytes,
+        service: impl Serve,
+        handover: Option<Arc<Handover>>,
+    ) -> Option<(TcpStream, Bytes, Left)> {
+        let mut io = Paced::new(stream, begun, Arc::clone(&self.activity), self.limits.write_stall)
+            .with_head_limit(self.limits.header);
+        if let Some(handover) = &handover {
+            io = io.with_handover(Arc::clone(handover));
+        }
+        let service = self.service(service, handover.clone());
+        let mut connection = http1_builder(&self.limits).serve_connection(TokioIo::new(io), service);
+        let left = self.drive(Pin::new(&mut connection), handover.as_deref()).await;
+        let parts = connection.into_parts();
+        let stream = parts.io.into_inner().into_inner();
+        match left {
+            Some(left) => Some((stream, parts.read_buf, left)),
+            None => {
+                linger(stream).await;
+                None
+            }
+        }
+    }
+
+    async fn serve_http2(&self, stream: TcpStream, begun: Bytes, service: impl Serve) {
         let io = Paced::new(stream, begun, Arc::clone(&self.activity), self.limits.write_stall);
         let http2 = http2_builder(&self.limits);
-        let mut connection = pin!(http2.serve_connection(TokioIo::new(io), self.service(service)));
+        let mut connection = pin!(http2.serve_connection(TokioIo::new(io), self.service(service, None)));
         tokio::select! {
-            () = self.drive(connection.as_mut()) => {}
+            _ = self.drive(connection.as_mut(), None) => {}
             () = self.first_request_is_late() => {}
         }
     }
@@ -133,39 +164,41 @@ impl Connection {
     }
 
     /// The service as hyper calls it: behind the limits on heads, and with each request counted.
-    fn service<S, B>(
+    fn service<S: Serve>(
         &self,
         service: S,
-    ) -> impl HttpService<Incoming, ResBody = Answer<B>, Error = Infallible, Future: Send + 'static> + use<S, B>
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
+        handover: Option<Arc<Handover>>,
+    ) -> impl HttpService<Incoming, ResBody = Tracked, Error = Infallible, Future: Send + 'static> + use<S> {
         let limits = Arc::clone(&self.limits);
         let activity = Arc::clone(&self.activity);
         service_fn(move |request: Request<Incoming>| {
-            let mut service = service.clone();
+            let ready = handover.as_ref().and_then(|handover| handover.take_answer());
+            let service = service.clone();
             let running = activity.begin();
             let (head, body) = request.into_parts();
             let checked = head::check(&head, &limits);
+            let handover = handover.clone().filter(|_| can_be_taken(&head, &body));
             async move {
-                let response = match checked {
-                    Ok(()) => {
-                        let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
-                        let Ok(response) = service.call(Request::from_parts(head, body)).await;
-                        response.map(Either::Right)
-                    }
-                    Err(refusal) => refusal.response().map(Either::Left),
+                let reply = match (ready, checked) {
+                    (Some(answer), _) => answer.into(),
+                    (None, Ok(())) => service.reply(Request::from_parts(head, body)).await,
+                    (None, Err(refusal)) => refusal.response().into(),
                 };
-                Ok(response.map(|body| Tracked { body, running }))
+                let response = match (reply, &handover) {
+                    (Reply::Held(held), Some(handover)) => {
+                        handover.leave(Left::Held(held));
+                        pending().await
+                    }
+                    (reply, _) => reply.into_response().await,
+                };
+                Ok(response.map(|body| Tracked::new(body, Some(running)).with_handover(handover)))
             }
         })
     }
 
-    /// Runs a connection to its end, which comes early if it idles or the server closes.
-    async fn drive<C>(&self, mut connection: Pin<&mut C>)
+    /// Runs a connection to its end, which comes early if it idles or the server closes; or until it is to be taken over
+    /// with what has been left.
+    async fn drive<C>(&self, mut connection: Pin<&mut C>, handover: Option<&Handover>) -> Option<Left>
     where
         C: GracefulConnection<Error = hyper::Error>,
     {
@@ -174,12 +207,21 @@ impl Connection {
         let mut idle = interval(self.limits.idle);
         idle.reset();
         loop {
+            let going_on = poll_fn(|cx| match connection.as_mut().poll(cx) {
+                Poll::Ready(outcome) => Poll::Ready(Err(outcome)),
+                Poll::Pending => handover.and_then(Handover::take).map_or(Poll::Pending, |left| Poll::Ready(Ok(left))),
+            });
             tokio::select! {
-                outcome = connection.as_mut() => {
-                    if let Err(error) = outcome {
-                        tracing::debug!(%error, "a connection broke");
-                    }
-                    return;
+                outcome = going_on => {
+                    return match outcome {
+                        Ok(left) => Some(left),
+                        Err(outcome) => {
+                            if let Err(error) = outcome {
+                                tracing::debug!(%error, "a connection broke");
+                            }
+                            None
+                        }
+                    };
                 }
                 () = self.closing.cancelled(), if !ending => {}
                 _ = idle.tick(), if !ending => {
@@ -194,9 +236,6 @@ impl Connection {
         }
     }
 }
-
-/// The body of an answer: the service's, or that of a refusal.
-type Answer<B> = Tracked<Either<tidings::Body, B>>;
 
 fn set_options(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
     stream.set_nodelay(true)?;

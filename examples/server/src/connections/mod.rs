@@ -1,6 +1,7 @@
 //! Accepts connections and serves HTTP/1.1 and HTTP/2 on them, within limits.
 //!
-//! Knows nothing of jobs: what is served is any [`tower_service::Service`].
+//! Knows nothing of jobs: it serves whatever [replies](Serve) to requests, and takes connections over from hyper whose
+//! answers are waited for.
 
 mod activity;
 mod connection;
@@ -10,38 +11,44 @@ mod limits;
 mod open_files;
 mod paced;
 mod places;
+mod taken;
 
-use std::{convert::Infallible, error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
+use http::Request;
 use hyper::body::Incoming;
+use tidings::Reply;
 use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower_service::Service;
 
 use self::{connection::Connection, places::Places};
 
-pub use self::{limits::Limits, open_files::connections_for_open_files};
+pub use self::{limits::Limits, open_files::connections_for_open_files, taken::TakenOver};
 
 /// How long accepting pauses where there is no file or memory left for one more connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is served: as a [`tower_service::Service`] that is always ready and never fails, but a reply may also be one that
+/// is waited for, for which the connection is not needed meanwhile.
+pub trait Serve: Clone + Send + Sync + 'static {
+    /// Replies to a request. Dropping the future ends the request.
+    fn reply(&self, request: Request<Incoming>) -> impl Future<Output = Reply> + Send;
+}
 
 /// Serves connections until `closing` is cancelled, and then until all have ended or [`Limits::closing`] has passed.
 ///
 /// From `closing` on nothing more is accepted; connections that idle are closed, the others after the answer that they
 /// wait for. Dropping this future cuts all connections off.
-pub async fn serve<S, B>(listener: TcpListener, service: S, limits: Limits, closing: CancellationToken)
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
+pub async fn serve(
+    listener: TcpListener,
+    service: impl Serve,
+    limits: Limits,
+    taken_over: Arc<TakenOver>,
+    closing: CancellationToken,
+) {
     let most = limits.connections.unwrap_or_else(connections_for_open_files);
     let places = Places::new(most, limits.connections_per_address);
     let limits = Arc::new(limits);
@@ -56,7 +63,7 @@ where
                 tracing::debug!(%address, "closed: this address has too many connections");
                 continue;
             };
-            let connection = Connection::new(Arc::clone(&limits), closing.clone());
+            let connection = Connection::new(Arc::clone(&limits), Arc::clone(&taken_over), closing.clone());
             let service = service.clone();
             let cut_off = cut_off.clone();
             tasks.spawn(async move {
