@@ -18,7 +18,7 @@ use crate::{
     answer::{Answer, Answered, Body, Held, Hold, Reply},
     feed::ReadError,
     log::Scope,
-    names::{JobId, Kind},
+    names::Kind,
     problem::{Problem, ProblemKind},
     stream::StreamBody,
     target::{Params, Target},
@@ -29,17 +29,17 @@ use crate::{
 const NAMED_JOBS: usize = 100;
 
 /// The place of a request.
-enum Route<'a> {
+enum Route<'h, 'p> {
     Jobs,
-    Job(&'a str),
-    Cancel(&'a str),
-    Reports(&'a str),
-    JobEvents(&'a str, &'a Mounted),
-    Events(&'a Mounted),
+    Job(&'p str),
+    Cancel(&'p str),
+    Reports(&'p str),
+    JobEvents(&'p str, &'h Mounted),
+    Events(&'h Mounted),
     Transports,
 }
 
-impl Route<'_> {
+impl Route<'_, '_> {
     fn allowed(&self) -> &'static str {
         match self {
             Route::Jobs => "GET, HEAD, POST",
@@ -51,7 +51,7 @@ impl Route<'_> {
 }
 
 impl Host {
-    fn route<'a>(&'a self, path: &'a str) -> Option<Route<'a>> {
+    fn route<'h, 'p>(&'h self, path: &'p str) -> Option<Route<'h, 'p>> {
         let path = match path.strip_prefix(&self.0.base_path) {
             Some(rest) if rest.starts_with('/') => rest,
             _ => path,
@@ -85,6 +85,8 @@ impl Host {
         if head { without_body(reply.into_response().await).into() } else { reply }
     }
 
+    /// What is asked for most is answered without a box; what is seldom or takes long has one, so that this future stays
+    /// small.
     async fn try_answer(&self, parts: Parts, body: Body) -> Result<Reply, Problem> {
         let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
         let most = self.jobs().limits().request_target_bytes;
@@ -93,30 +95,39 @@ impl Host {
             return Err(Problem::new(ProblemKind::UriTooLong, detail));
         }
         self.0.names.check(&parts)?;
-        let path = parts.uri.path().to_owned();
         let route = self
-            .route(&path)
+            .route(parts.uri.path())
             .ok_or_else(|| Problem::new(ProblemKind::NotFound, "see GET /transports for the paths that there are"))?;
         let job = match route {
             Route::Job(id) | Route::Cancel(id) | Route::Reports(id) | Route::JobEvents(id, _) => {
-                Some(self.find(id).await?)
+                let id = id.parse().map_err(|_| Problem::from(ProblemKind::UnknownJob))?;
+                if self.feed().known(id).is_none() {
+                    // Before it is said to be unknown, the log catches up.
+                    Box::pin(self.feed().job(id)).await?;
+                }
+                Some(id)
             }
             Route::Jobs | Route::Events(_) | Route::Transports => None,
         };
         let response = match (&route, &parts.method, job) {
             (Route::Jobs, &Method::GET | &Method::HEAD, _) => answers::list(self, &parts),
-            (Route::Jobs, &Method::POST, _) => answers::submit(self, &parts, body).await,
+            (Route::Jobs, &Method::POST, _) => Box::pin(answers::submit(self, &parts, body)).await,
             (Route::Job(_), &Method::GET | &Method::HEAD, Some(job)) => answers::show(self, &parts, job).await,
-            (Route::Job(_), &Method::DELETE, Some(job)) => answers::delete(self, job).await,
-            (Route::Cancel(_), &Method::POST, Some(job)) => answers::cancel(self, &parts, body, job).await,
-            (Route::Reports(_), &Method::POST, Some(job)) => reports::report(self, &parts, body, job).await,
+            (Route::Job(_), &Method::DELETE, Some(job)) => Box::pin(answers::delete(self, job)).await,
+            (Route::Cancel(_), &Method::POST, Some(job)) => {
+                Box::pin(answers::cancel(self, &parts, body, job)).await
+            }
+            (Route::Reports(_), &Method::POST, Some(job)) => {
+                Box::pin(reports::report(self, &parts, body, job)).await
+            }
             (Route::JobEvents(_, mounted), &Method::GET | &Method::HEAD, Some(job)) => {
                 let params = Params::parse(parts.uri.query());
-                let after = params.cursor("after")?;
+                let (mounted, after) = (*mounted, params.cursor("after")?);
                 return self.ask(mounted, Target::new(Scope::job(job), after, params), parts, body).await;
             }
             (Route::Events(mounted), &Method::GET | &Method::HEAD, _) => {
-                let target = self.many(Params::parse(parts.uri.query())).await?;
+                let mounted = *mounted;
+                let target = Box::pin(self.many(Params::parse(parts.uri.query()))).await?;
                 return self.ask(mounted, target, parts, body).await;
             }
             (Route::Transports, &Method::GET | &Method::HEAD, _) => Ok(answers::transports(self)),
@@ -126,15 +137,6 @@ impl Host {
             }
         };
         response.map(Reply::Response)
-    }
-
-    /// The job of this id, once it is certain that it is known or not.
-    async fn find(&self, id: &str) -> Result<JobId, Problem> {
-        let id = id.parse().map_err(|_| Problem::from(ProblemKind::UnknownJob))?;
-        if self.feed().known(id).is_none() {
-            self.feed().job(id).await?;
-        }
-        Ok(id)
     }
 
     /// What a request for the events of several jobs is about.
@@ -210,7 +212,8 @@ impl Host {
                 () = self.shutdown().begun() => End::Shutdown,
                 () = &mut deadline => End::Time,
             };
-            let page = self.feed().read_on(&hold.watch, hold.job, hold.after, hold.limit).await?;
+            // Boxed, for it is needed just once in all the time.
+            let page = Box::pin(self.feed().read_on(&hold.watch, hold.job, hold.after, hold.limit)).await?;
             if end == End::News && !page.is_news() {
                 continue;
             }

@@ -6,7 +6,7 @@ use std::{
     io,
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -36,7 +36,7 @@ use super::{
     first::{First, read_first},
     head::{self, LINE_REST, Refusal},
     paced::Paced,
-    taken::{Counter, Handover, Left, Parked, Streamed, can_be_taken},
+    taken::{Counter, Given, Handover, Left, Parked, Streamed, can_be_taken},
 };
 
 /// What the kernel keeps for a client that does not read (it doubles the number). Together with hyper's own buffer this
@@ -59,7 +59,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_IN_ALL: Duration = Duration::from_secs(10);
 
 /// One connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Connection {
     limits: Arc<Limits>,
     activity: Arc<Activity>,
@@ -73,59 +73,21 @@ impl Connection {
     }
 
     /// Serves it to its end, which comes early if `closing` is cancelled or the client goes over a limit.
-    ///
-    /// Whatever takes memory is boxed for as long as it lasts: a connection that has been taken over is small.
-    pub(super) async fn serve(self, mut stream: TcpStream, service: impl Serve) {
-        if let Err(error) = set_options(&stream, &self.limits) {
-            tracing::debug!(%error, "a connection ended before it began");
-            return;
-        }
-        let first = self.closing.run_until_cancelled(read_first(&mut stream, &self.limits));
-        match Box::pin(first).await {
-            Some(First::Http1(begun)) => self.serve_http1(stream, begun, service).await,
-            Some(First::Http2(begun)) => Box::pin(self.serve_http2(stream, begun, service)).await,
-            Some(First::Refused(refusal)) => Box::pin(refuse(stream, refusal, &self.limits)).await,
-            Some(First::Nothing) | None => {}
-        }
-    }
-
-    /// By turns through hyper and taken over from it.
-    async fn serve_http1(&self, mut stream: TcpStream, mut begun: Bytes, service: impl Serve) {
+    pub(super) fn serve<S: Serve>(self, stream: TcpStream, service: S) -> Serving<S> {
         let handover = self.limits.take_over.then(Arc::<Handover>::default);
-        loop {
-            let Some(left) = Box::pin(self.drive_http1(stream, begun, service.clone(), handover.clone())).await else {
-                return;
-            };
-            let (socket, unread, left) = left;
-            (stream, begun) = match left {
-                Left::Stream(events) => {
-                    let streamed = Streamed::new(socket, &unread, events, &self.limits, &self.taken_over);
-                    drop(unread);
-                    let Some((socket, unread)) = streamed.await else { return };
-                    (socket, unread.freeze())
-                }
-                Left::Held(held) => {
-                    let parked = Parked::new(socket, &unread, held, &self.limits, &self.taken_over);
-                    drop(unread);
-                    let Some(((socket, unread), answer)) = parked.await else { return };
-                    let Some(handover) = &handover else { return };
-                    (socket, handover.set_answer(answer, &unread))
-                }
-            };
-            if self.closing.is_cancelled() && begun.is_empty() {
-                return Box::pin(linger(stream)).await;
-            }
-        }
+        let connection = self.clone();
+        let begin = Box::pin(begin(connection, stream, service.clone(), handover.clone()));
+        Serving { connection: self, service, handover, phase: Phase::Hyper(begin) }
     }
 
     /// Serves HTTP/1.1 until the connection ends, or is to be taken over.
-    async fn drive_http1(
-        &self,
+    async fn serve_http1(
+        self,
         stream: TcpStream,
         begun: Bytes,
         service: impl Serve,
         handover: Option<Arc<Handover>>,
-    ) -> Option<(TcpStream, Bytes, Left)> {
+    ) -> Option<Given> {
         let mut io = Paced::new(stream, begun, Arc::clone(&self.activity), self.limits.write_stall)
             .with_head_limit(self.limits.header);
         if let Some(handover) = &handover {
@@ -135,11 +97,11 @@ impl Connection {
         let mut connection = http1_builder(&self.limits).serve_connection(TokioIo::new(io), service);
         let left = self.drive(Pin::new(&mut connection), handover.as_deref()).await;
         let parts = connection.into_parts();
-        let stream = parts.io.into_inner().into_inner();
+        let socket = parts.io.into_inner().into_inner();
         match left {
-            Some(left) => Some((stream, parts.read_buf, left)),
+            Some(left) => Some(Given { socket, unread: parts.read_buf, left }),
             None => {
-                linger(stream).await;
+                linger(socket).await;
                 None
             }
         }
@@ -235,6 +197,91 @@ impl Connection {
             connection.as_mut().graceful_shutdown();
         }
     }
+}
+
+/// A connection that is being served, by turns through hyper and taken over from it. Dropping it cuts it off.
+///
+/// A type of its own rather than an `async fn`: what waits here is as small as it can be, for there may be many.
+pub(super) struct Serving<S> {
+    connection: Connection,
+    service: S,
+    handover: Option<Arc<Handover>>,
+    phase: Phase,
+}
+
+enum Phase {
+    /// hyper has it, or what comes before and after hyper.
+    Hyper(Pin<Box<dyn Future<Output = Option<Given>> + Send>>),
+    Streamed(Streamed),
+    Parked(Parked),
+}
+
+impl<S: Serve> Future for Serving<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        loop {
+            let (socket, unread, answer) = match &mut this.phase {
+                Phase::Hyper(hyper) => {
+                    let Some(Given { socket, unread, left }) = ready!(hyper.as_mut().poll(cx)) else {
+                        return Poll::Ready(());
+                    };
+                    let (limits, count) = (&this.connection.limits, &this.connection.taken_over);
+                    this.phase = match left {
+                        Left::Stream(events) => {
+                            Phase::Streamed(Streamed::new(socket, &unread, events, limits, count))
+                        }
+                        Left::Held(held) => Phase::Parked(Parked::new(socket, &unread, held, limits, count)),
+                    };
+                    continue;
+                }
+                Phase::Streamed(streamed) => match ready!(Pin::new(streamed).poll(cx)) {
+                    Some((socket, unread)) => (socket, unread, None),
+                    None => return Poll::Ready(()),
+                },
+                Phase::Parked(parked) => match ready!(Pin::new(parked).poll(cx)) {
+                    Some(((socket, unread), answer)) => (socket, unread, Some(answer)),
+                    None => return Poll::Ready(()),
+                },
+            };
+            let is_over = answer.is_none() && unread.is_empty() && this.connection.closing.is_cancelled();
+            this.phase = Phase::Hyper(if is_over {
+                Box::pin(async move {
+                    linger(socket).await;
+                    None
+                })
+            } else {
+                let begun = match (answer, &this.handover) {
+                    (Some(answer), Some(handover)) => handover.set_answer(answer, &unread),
+                    _ => unread.freeze(),
+                };
+                let (connection, handover) = (this.connection.clone(), this.handover.clone());
+                Box::pin(connection.serve_http1(socket, begun, this.service.clone(), handover))
+            });
+        }
+    }
+}
+
+/// A connection from its first byte on, until it ends or is to be taken over.
+async fn begin(
+    connection: Connection,
+    mut stream: TcpStream,
+    service: impl Serve,
+    handover: Option<Arc<Handover>>,
+) -> Option<Given> {
+    if let Err(error) = set_options(&stream, &connection.limits) {
+        tracing::debug!(%error, "a connection ended before it began");
+        return None;
+    }
+    let first = connection.closing.run_until_cancelled(read_first(&mut stream, &connection.limits));
+    match first.await {
+        Some(First::Http1(begun)) => return connection.serve_http1(stream, begun, service, handover).await,
+        Some(First::Http2(begun)) => connection.serve_http2(stream, begun, service).await,
+        Some(First::Refused(refusal)) => refuse(stream, refusal, &connection.limits).await,
+        Some(First::Nothing) | None => {}
+    }
+    None
 }
 
 fn set_options(stream: &TcpStream, limits: &Limits) -> io::Result<()> {

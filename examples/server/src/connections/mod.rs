@@ -33,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is served: as a [`tower_service::Service`] that is always ready and never fails, but a reply may also be one that
 /// is waited for, for which the connection is not needed meanwhile.
-pub trait Serve: Clone + Send + Sync + 'static {
+pub trait Serve: Clone + Send + Sync + Unpin + 'static {
     /// Replies to a request. Dropping the future ends the request.
     fn reply(&self, request: Request<Incoming>) -> impl Future<Output = Reply> + Send;
 }
@@ -67,7 +67,8 @@ pub async fn serve(
             let service = service.clone();
             let cut_off = cut_off.clone();
             tasks.spawn(async move {
-                let _ = cut_off.run_until_cancelled(connection.serve(stream, service)).await;
+                let serving = connection.serve(stream, service);
+                let _ = cut_off.run_until_cancelled(serving).await;
                 drop(place);
             });
         }

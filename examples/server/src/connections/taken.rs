@@ -68,12 +68,20 @@ pub(super) enum Left {
     Held(Held),
 }
 
+/// A connection that was taken over.
+pub(super) struct Given {
+    pub(super) socket: TcpStream,
+    /// What hyper had read of the requests that come next.
+    pub(super) unread: Bytes,
+    pub(super) left: Left,
+}
+
 /// Where the requests of one connection and its task leave word for each other.
 #[derive(Default)]
 pub(super) struct Handover {
     left: Mutex<Option<Left>>,
     /// What the stand-in is answered with.
-    answer: Mutex<Option<Response<Body>>>,
+    answer: Mutex<Option<Box<Response<Body>>>>,
     /// Whether hyper has nothing left to write.
     flushed: AtomicBool,
 }
@@ -95,12 +103,12 @@ impl Handover {
 
     /// The answer to the request that is read first from the bytes given back.
     pub(super) fn set_answer(&self, answer: Response<Body>, unread: &[u8]) -> Bytes {
-        *self.answer.lock() = Some(answer);
+        *self.answer.lock() = Some(Box::new(answer));
         [STAND_IN, unread].concat().into()
     }
 
     pub(super) fn take_answer(&self) -> Option<Response<Body>> {
-        self.answer.lock().take()
+        self.answer.lock().take().map(|answer| *answer)
     }
 }
 
