@@ -26,9 +26,10 @@ const AT_ONCE: usize = 4;
 
 /// Run everything that has to pass: checks, tests, and the features' combinations.
 ///
-/// Without PART all parts run, in the order below; those that mostly wait run beside each other. Each command is shown as
-/// it begins, and its output if it fails; a failure does not keep the rest from running. The last line is `N passed, N failed, N skipped`: tests, and
-/// among the failed also the other commands that failed. The exit code is 0 only if nothing failed.
+/// Without PART all parts run, in the order below; some run beside each other. Each command is shown as it begins, and
+/// its output if it fails; a failure does not keep the rest from running. The last line is
+/// `N passed, N failed, N skipped`: tests, and among the failed also the other commands that failed. The exit code is 0
+/// only if nothing failed.
 ///
 /// Tests that need a broker run against the one that TIDINGS_AMQP_URL names, or else against a private node of the
 /// installed RabbitMQ, which ends with the tests. Tests that need a browser drive Chromium, and keep pictures of what
@@ -55,7 +56,7 @@ pub(crate) struct Options {
 }
 
 /// In the order in which they run: what is quick to fail first, then so that each finds built what it shares with
-/// others. Last are those that run beside each other, and of these first what waits longest.
+/// others. Last are those that run beside each other, and of these first what takes longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// The code is formatted.
@@ -70,14 +71,14 @@ enum Part {
     Doc,
     /// The packages with fewer features: the facade and the server in every combination of transports.
     Matrix,
-    /// The tests of the JavaScript module, in Node.
-    Web,
     /// The tests that need a browser.
     Browser,
     /// The tests that need a broker.
     Broker,
     /// The tests of clients that nobody here wrote: they need a broker too, Node 20, Python and curl.
     Foreign,
+    /// The tests of the JavaScript module, in Node.
+    Web,
     /// `cargo xtask demo` passes, with AMQP.
     Demo,
     /// `cargo xtask demo` finds one byte that was changed on the way, over HTTP and over AMQP.
@@ -102,10 +103,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
                     Part::Unit => Ok(unit(&workspace)),
                     Part::Doc => Ok(doc(&workspace)),
                     Part::Matrix => Ok(matrix(&workspace)),
-                    Part::Web => web::steps(runner, &workspace, options.install()),
                     Part::Browser => outside::browser(&workspace, options),
                     Part::Broker => outside::broker(&workspace, options, &mut broker),
                     Part::Foreign => outside::foreign(&workspace, options, &mut broker),
+                    Part::Web => web::steps(runner, &workspace, options.install()),
                     Part::Demo => Ok(outside::demo(options)),
                     Part::Spoil => Ok(outside::spoil(options)),
                 };
@@ -127,17 +128,21 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 impl Part {
-    /// Whether its steps may run beside each other, and gain by it.
+    /// Parts that mostly wait: those of one row run beside each other.
     ///
-    /// Those of the others keep all cores busy by themselves. The matrix may not even: each of its steps puts another
-    /// program where the tests of the server look for theirs.
+    /// The tests of the first start the server as `cargo test` builds it, those of the second as `cargo build` does, and
+    /// each of the two programs is put in the place of the other. So no test may run while cargo builds for another row.
+    const ROWS: [&[Self]; 3] =
+        [&[Self::Unit], &[Self::Browser, Self::Broker, Self::Foreign], &[Self::Web, Self::Demo, Self::Spoil]];
+
+    /// Whether its steps gain by running beside each other. Those of the others keep all cores busy by themselves.
     fn mostly_waits(self) -> bool {
-        matches!(self, Self::Unit | Self::Web | Self::Broker | Self::Browser | Self::Foreign | Self::Demo | Self::Spoil)
+        Self::ROWS.iter().any(|row| row.contains(&self))
     }
 
-    /// Whether it runs beside the one that is next.
-    fn is_beside(self, next: Self) -> bool {
-        self.mostly_waits() && next.mostly_waits() && self != Self::Unit
+    /// Whether it runs beside another part.
+    fn is_beside(self, other: Self) -> bool {
+        Self::ROWS.iter().any(|row| row.contains(&self) && row.contains(&other))
     }
 
     fn name(self) -> String {
