@@ -178,6 +178,18 @@ impl Body {
         matches!(self.0, Repr::Stream(_))
     }
 
+    /// The whole body, waited for where it is not there as a whole. One that breaks off is what came of it.
+    pub(crate) async fn into_whole(mut self) -> Bytes {
+        if let Repr::Whole(bytes) = self.0 {
+            return bytes;
+        }
+        let mut whole = Vec::new();
+        while let Some(Ok(frame)) = self.frame().await {
+            whole.extend_from_slice(&frame.into_data().unwrap_or_default());
+        }
+        whole.into()
+    }
+
     /// The whole body, where it is there as a whole.
     #[must_use]
     pub fn as_bytes(&self) -> Option<&Bytes> {
@@ -255,7 +267,7 @@ impl Reply {
     pub async fn into_response(self) -> Response<Body> {
         match self {
             Self::Response(response) => response,
-            Self::Held(held) => held.await,
+            Self::Held(held) => held.await.map(Body::from),
         }
     }
 }
@@ -267,20 +279,21 @@ impl From<Response<Body>> for Reply {
 }
 
 /// The answer to a request that is held until there is news, its time is over, or the host shuts down. It keeps nothing
-/// of the request, so that it can be waited for without what the request came by. Dropping it has no effect.
+/// of the request, so that it can be waited for without what the request came by, and its body is whole. Dropping it has
+/// no effect.
 #[must_use = "nobody is answered unless it is waited for"]
-pub struct Held(BoxFuture<'static, Response<Body>>);
+pub struct Held(BoxFuture<'static, Response<Bytes>>);
 
 impl Held {
-    pub(crate) fn new(answer: impl Future<Output = Response<Body>> + Send + 'static) -> Self {
+    pub(crate) fn new(answer: impl Future<Output = Response<Bytes>> + Send + 'static) -> Self {
         Self(Box::pin(answer))
     }
 }
 
 impl Future for Held {
-    type Output = Response<Body>;
+    type Output = Response<Bytes>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Body>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Bytes>> {
         self.0.as_mut().poll(cx)
     }
 }

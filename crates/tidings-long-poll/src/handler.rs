@@ -43,10 +43,11 @@ struct Handler {
 
 impl Endpoint for Handler {
     fn answer<'a>(&'a self, target: Target, request: Request<Body>) -> Answering<'a> {
-        let (poll, wait) = match Poll::asked(&target).and_then(|poll| Ok((poll, self.wait(&target, request.headers())?))) {
-            Ok(asked) => asked,
-            Err(problem) => return Answering::Ready(problem.into()),
-        };
+        let (poll, wait) =
+            match Poll::asked(&target).and_then(|poll| Ok((poll, self.wait(&target, request.headers())?))) {
+                Ok(asked) => asked,
+                Err(problem) => return Answering::Ready(problem.into()),
+            };
         drop(request);
         // Watched before it is read, so that nothing is slept through in between.
         let watch = self.feed.watch(&Scope::job(poll.job));

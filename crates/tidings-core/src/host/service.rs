@@ -114,12 +114,8 @@ impl Host {
             (Route::Jobs, &Method::POST, _) => Box::pin(answers::submit(self, &parts, body)).await,
             (Route::Job(_), &Method::GET | &Method::HEAD, Some(job)) => answers::show(self, &parts, job).await,
             (Route::Job(_), &Method::DELETE, Some(job)) => Box::pin(answers::delete(self, job)).await,
-            (Route::Cancel(_), &Method::POST, Some(job)) => {
-                Box::pin(answers::cancel(self, &parts, body, job)).await
-            }
-            (Route::Reports(_), &Method::POST, Some(job)) => {
-                Box::pin(reports::report(self, &parts, body, job)).await
-            }
+            (Route::Cancel(_), &Method::POST, Some(job)) => Box::pin(answers::cancel(self, &parts, body, job)).await,
+            (Route::Reports(_), &Method::POST, Some(job)) => Box::pin(reports::report(self, &parts, body, job)).await,
             (Route::JobEvents(_, mounted), &Method::GET | &Method::HEAD, Some(job)) => {
                 let params = Params::parse(parts.uri.query());
                 let (mounted, after) = (*mounted, params.cursor("after")?);
@@ -194,9 +190,11 @@ impl Host {
                     hold.wait = std::time::Duration::ZERO;
                 }
                 let host = self.clone();
-                Reply::Held(Held::new(
-                    async move { host.hold(hold, version).await.unwrap_or_else(Problem::into_response) },
-                ))
+                Reply::Held(Held::new(async move {
+                    let response = host.hold(hold, version).await.unwrap_or_else(Problem::into_response);
+                    let (head, body) = response.into_parts();
+                    Response::from_parts(head, Box::pin(body.into_whole()).await)
+                }))
             }
         })
     }

@@ -58,20 +58,16 @@ impl Drop for Running {
 pub(super) struct Tracked {
     body: Body,
     #[expect(dead_code, reason = "held for its drop")]
-    running: Option<Running>,
+    running: Running,
     /// Where a stream of events is left once it has brought what was there.
     handover: Option<Arc<Handover>>,
     is_left: bool,
 }
 
 impl Tracked {
-    pub(super) fn new(body: Body, running: Option<Running>) -> Self {
-        Self { body, running, handover: None, is_left: false }
-    }
-
-    /// Where the connection may be taken over.
-    pub(super) fn with_handover(self, handover: Option<Arc<Handover>>) -> Self {
-        Self { handover, ..self }
+    /// `handover`: where the connection may be taken over.
+    pub(super) fn new(body: Body, running: Running, handover: Option<Arc<Handover>>) -> Self {
+        Self { body, running, handover, is_left: false }
     }
 }
 

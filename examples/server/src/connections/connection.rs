@@ -3,14 +3,14 @@
 use std::{
     convert::Infallible,
     future::{pending, poll_fn},
-    io,
+    io, mem,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::Request;
 use hyper::{
     body::Incoming,
@@ -22,7 +22,7 @@ use hyper_util::{
     server::graceful::GracefulConnection,
 };
 use socket2::SockRef;
-use tidings::Reply;
+use tidings::{Body, Reply};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -31,12 +31,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Limits, Serve,
+    Limits, Serve, TakenOver,
     activity::{Activity, Tracked},
     first::{First, read_first},
     head::{self, LINE_REST, Refusal},
     paced::Paced,
-    taken::{Counter, Given, Handover, Left, Parked, Streamed, can_be_taken},
+    places::Place,
+    taken::{Given, Handover, Left, Next, Taken, can_be_taken},
 };
 
 /// What the kernel keeps for a client that does not read (it doubles the number). Together with hyper's own buffer this
@@ -58,44 +59,123 @@ const PING: Duration = Duration::from_secs(20);
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_IN_ALL: Duration = Duration::from_secs(10);
 
-/// One connection.
-#[derive(Clone, Debug)]
-pub(super) struct Connection {
-    limits: Arc<Limits>,
-    activity: Arc<Activity>,
-    taken_over: Counter,
-    closing: CancellationToken,
+/// What the connections of a server share.
+#[derive(Debug)]
+pub(super) struct Shared<S> {
+    pub(super) service: S,
+    pub(super) limits: Limits,
+    pub(super) taken_over: Arc<TakenOver>,
+    pub(super) closing: CancellationToken,
 }
 
-impl Connection {
-    pub(super) fn new(limits: Arc<Limits>, taken_over: Counter, closing: CancellationToken) -> Self {
-        Self { limits, activity: Arc::default(), taken_over, closing }
+/// A connection that is being served, by turns through hyper and taken over from it. Ends early if the server closes or
+/// the client goes over a limit; dropping it cuts it off.
+///
+/// A type of its own rather than an `async fn`: what waits here is as small as it can be, for there may be many.
+pub(super) struct Connection<S> {
+    shared: Arc<Shared<S>>,
+    phase: Phase,
+    #[expect(dead_code, reason = "held for its drop")]
+    place: Place,
+}
+
+enum Phase {
+    /// hyper has it, or what comes before and after hyper.
+    Hyper(Pin<Box<dyn Future<Output = Option<Given>> + Send>>),
+    Taken(Taken),
+    Over,
+}
+
+impl<S: Serve> Connection<S> {
+    pub(super) fn new(shared: &Arc<Shared<S>>, stream: TcpStream, place: Place) -> Self {
+        let shared = Arc::clone(shared);
+        let begin = Box::pin(Through::new(&shared).begin(stream, BytesMut::new()));
+        Self { shared, phase: Phase::Hyper(begin), place }
     }
 
-    /// Serves it to its end, which comes early if `closing` is cancelled or the client goes over a limit.
-    pub(super) fn serve<S: Serve>(self, stream: TcpStream, service: S) -> Serving<S> {
-        let handover = self.limits.take_over.then(Arc::<Handover>::default);
-        let connection = self.clone();
-        let begin = Box::pin(begin(connection, stream, service.clone(), handover.clone()));
-        Serving { connection: self, service, handover, phase: Phase::Hyper(begin) }
-    }
-
-    /// Serves HTTP/1.1 until the connection ends, or is to be taken over.
-    async fn serve_http1(
-        self,
-        stream: TcpStream,
-        begun: Bytes,
-        service: impl Serve,
-        handover: Option<Arc<Handover>>,
-    ) -> Option<Given> {
-        let mut io = Paced::new(stream, begun, Arc::clone(&self.activity), self.limits.write_stall)
-            .with_head_limit(self.limits.header);
-        if let Some(handover) = &handover {
-            io = io.with_handover(Arc::clone(handover));
+    /// Goes on with a connection that is no longer taken over.
+    fn begin_anew(&self, next: Next, taken: Taken) -> Phase {
+        let (socket, unread) = taken.into_parts();
+        match next {
+            Next::Nothing => Phase::Over,
+            Next::Close => Phase::Hyper(Box::pin(async move {
+                linger(socket).await;
+                None
+            })),
+            Next::Request => Phase::Hyper(Box::pin(Through::new(&self.shared).begin(socket, unread))),
         }
-        let service = self.service(service, handover.clone());
-        let mut connection = http1_builder(&self.limits).serve_connection(TokioIo::new(io), service);
-        let left = self.drive(Pin::new(&mut connection), handover.as_deref()).await;
+    }
+}
+
+impl<S: Serve> Future for Connection<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        loop {
+            let shared = &this.shared;
+            match &mut this.phase {
+                Phase::Hyper(hyper) => {
+                    let given = ready!(hyper.as_mut().poll(cx));
+                    let take = |given| Phase::Taken(Taken::new(given, &shared.limits, &shared.taken_over));
+                    this.phase = given.map_or(Phase::Over, take);
+                }
+                Phase::Taken(taken) => {
+                    let rest = || rest(shared.limits.idle, shared.closing.clone());
+                    let next = ready!(taken.poll_next(cx, &shared.limits, rest));
+                    if let Phase::Taken(taken) = mem::replace(&mut this.phase, Phase::Over) {
+                        this.phase = this.begin_anew(next, taken);
+                    }
+                }
+                Phase::Over => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+/// Comes back when no request has come for too long, or the server closes.
+async fn rest(idle: Duration, closing: CancellationToken) {
+    // Either way the connection is closed.
+    let _ = timeout(idle, closing.cancelled()).await;
+}
+
+/// What hyper's part in a connection needs.
+struct Through<S> {
+    shared: Arc<Shared<S>>,
+    activity: Arc<Activity>,
+    handover: Arc<Handover>,
+}
+
+impl<S: Serve> Through<S> {
+    fn new(shared: &Arc<Shared<S>>) -> Self {
+        Self { shared: Arc::clone(shared), activity: Arc::default(), handover: Arc::default() }
+    }
+
+    /// Serves a connection, of which these bytes have been read already, until it ends or is to be taken over.
+    async fn begin(self, mut stream: TcpStream, begun: BytesMut) -> Option<Given> {
+        let limits = &self.shared.limits;
+        if begun.is_empty()
+            && let Err(error) = set_options(&stream, limits)
+        {
+            tracing::debug!(%error, "a connection ended before it began");
+            return None;
+        }
+        match self.shared.closing.run_until_cancelled(read_first(&mut stream, begun, limits)).await {
+            Some(First::Http1(begun)) => return self.serve_http1(stream, begun).await,
+            Some(First::Http2(begun)) => self.serve_http2(stream, begun).await,
+            Some(First::Refused(refusal)) => refuse(stream, refusal, limits).await,
+            Some(First::Nothing) | None => {}
+        }
+        None
+    }
+
+    async fn serve_http1(self, stream: TcpStream, begun: Bytes) -> Option<Given> {
+        let limits = &self.shared.limits;
+        let io = Paced::new(stream, begun, Arc::clone(&self.activity), limits.write_stall)
+            .with_head_limit(limits.header)
+            .with_handover(Arc::clone(&self.handover));
+        let mut connection = http1_builder(limits).serve_connection(TokioIo::new(io), self.service());
+        let left = self.drive(Pin::new(&mut connection)).await;
         let parts = connection.into_parts();
         let socket = parts.io.into_inner().into_inner();
         match left {
@@ -107,71 +187,69 @@ impl Connection {
         }
     }
 
-    async fn serve_http2(&self, stream: TcpStream, begun: Bytes, service: impl Serve) {
-        let io = Paced::new(stream, begun, Arc::clone(&self.activity), self.limits.write_stall);
-        let http2 = http2_builder(&self.limits);
-        let mut connection = pin!(http2.serve_connection(TokioIo::new(io), self.service(service, None)));
+    async fn serve_http2(&self, stream: TcpStream, begun: Bytes) {
+        let limits = &self.shared.limits;
+        let io = Paced::new(stream, begun, Arc::clone(&self.activity), limits.write_stall);
+        let http2 = http2_builder(limits);
+        let mut connection = pin!(http2.serve_connection(TokioIo::new(io), self.service()));
         tokio::select! {
-            _ = self.drive(connection.as_mut(), None) => {}
+            // Nothing is left where nothing can be taken over.
+            _ = self.drive(connection.as_mut()) => {}
             () = self.first_request_is_late() => {}
         }
     }
 
     /// Comes back when the time for a first head is over and none has come. The preface alone is no request.
     async fn first_request_is_late(&self) {
-        sleep(self.limits.header).await;
+        sleep(self.shared.limits.header).await;
         if self.activity.begun() > 0 {
             pending().await
         }
     }
 
     /// The service as hyper calls it: behind the limits on heads, and with each request counted.
-    fn service<S: Serve>(
+    fn service(
         &self,
-        service: S,
-        handover: Option<Arc<Handover>>,
     ) -> impl HttpService<Incoming, ResBody = Tracked, Error = Infallible, Future: Send + 'static> + use<S> {
-        let limits = Arc::clone(&self.limits);
+        let shared = Arc::clone(&self.shared);
         let activity = Arc::clone(&self.activity);
+        let handover = Arc::clone(&self.handover);
         service_fn(move |request: Request<Incoming>| {
-            let ready = handover.as_ref().and_then(|handover| handover.take_answer());
-            let service = service.clone();
+            let shared = Arc::clone(&shared);
             let running = activity.begin();
-            let (head, body) = request.into_parts();
-            let checked = head::check(&head, &limits);
-            let handover = handover.clone().filter(|_| can_be_taken(&head, &body));
+            let handover = (shared.limits.take_over && can_be_taken(&request)).then(|| Arc::clone(&handover));
             async move {
-                let reply = match (ready, checked) {
-                    (Some(answer), _) => answer.into(),
-                    (None, Ok(())) => service.reply(Request::from_parts(head, body)).await,
-                    (None, Err(refusal)) => refusal.response().into(),
+                let reply = match head::check(&request, &shared.limits) {
+                    Ok(()) => shared.service.reply(request).await,
+                    Err(refusal) => refusal.response().into(),
                 };
                 let response = match (reply, &handover) {
+                    (Reply::Response(response), _) => response,
                     (Reply::Held(held), Some(handover)) => {
                         handover.leave(Left::Held(held));
                         pending().await
                     }
-                    (reply, _) => reply.into_response().await,
+                    (Reply::Held(held), None) => held.await.map(Body::from),
                 };
-                Ok(response.map(|body| Tracked::new(body, Some(running)).with_handover(handover)))
+                Ok(response.map(|body| Tracked::new(body, running, handover)))
             }
         })
     }
 
     /// Runs a connection to its end, which comes early if it idles or the server closes; or until it is to be taken over
     /// with what has been left.
-    async fn drive<C>(&self, mut connection: Pin<&mut C>, handover: Option<&Handover>) -> Option<Left>
+    async fn drive<C>(&self, mut connection: Pin<&mut C>) -> Option<Left>
     where
         C: GracefulConnection<Error = hyper::Error>,
     {
         let mut ending = false;
         let mut begun = self.activity.begun();
-        let mut idle = interval(self.limits.idle);
+        let mut idle = interval(self.shared.limits.idle);
         idle.reset();
         loop {
             let going_on = poll_fn(|cx| match connection.as_mut().poll(cx) {
                 Poll::Ready(outcome) => Poll::Ready(Err(outcome)),
-                Poll::Pending => handover.and_then(Handover::take).map_or(Poll::Pending, |left| Poll::Ready(Ok(left))),
+                Poll::Pending => self.handover.take().map_or(Poll::Pending, |left| Poll::Ready(Ok(left))),
             });
             tokio::select! {
                 outcome = going_on => {
@@ -185,9 +263,9 @@ impl Connection {
                         }
                     };
                 }
-                () = self.closing.cancelled(), if !ending => {}
+                () = self.shared.closing.cancelled(), if !ending => {}
                 _ = idle.tick(), if !ending => {
-                    let before = std::mem::replace(&mut begun, self.activity.begun());
+                    let before = mem::replace(&mut begun, self.activity.begun());
                     if !self.activity.is_idle() || before != begun {
                         continue;
                     }
@@ -197,91 +275,6 @@ impl Connection {
             connection.as_mut().graceful_shutdown();
         }
     }
-}
-
-/// A connection that is being served, by turns through hyper and taken over from it. Dropping it cuts it off.
-///
-/// A type of its own rather than an `async fn`: what waits here is as small as it can be, for there may be many.
-pub(super) struct Serving<S> {
-    connection: Connection,
-    service: S,
-    handover: Option<Arc<Handover>>,
-    phase: Phase,
-}
-
-enum Phase {
-    /// hyper has it, or what comes before and after hyper.
-    Hyper(Pin<Box<dyn Future<Output = Option<Given>> + Send>>),
-    Streamed(Streamed),
-    Parked(Parked),
-}
-
-impl<S: Serve> Future for Serving<S> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        loop {
-            let (socket, unread, answer) = match &mut this.phase {
-                Phase::Hyper(hyper) => {
-                    let Some(Given { socket, unread, left }) = ready!(hyper.as_mut().poll(cx)) else {
-                        return Poll::Ready(());
-                    };
-                    let (limits, count) = (&this.connection.limits, &this.connection.taken_over);
-                    this.phase = match left {
-                        Left::Stream(events) => {
-                            Phase::Streamed(Streamed::new(socket, &unread, events, limits, count))
-                        }
-                        Left::Held(held) => Phase::Parked(Parked::new(socket, &unread, held, limits, count)),
-                    };
-                    continue;
-                }
-                Phase::Streamed(streamed) => match ready!(Pin::new(streamed).poll(cx)) {
-                    Some((socket, unread)) => (socket, unread, None),
-                    None => return Poll::Ready(()),
-                },
-                Phase::Parked(parked) => match ready!(Pin::new(parked).poll(cx)) {
-                    Some(((socket, unread), answer)) => (socket, unread, Some(answer)),
-                    None => return Poll::Ready(()),
-                },
-            };
-            let is_over = answer.is_none() && unread.is_empty() && this.connection.closing.is_cancelled();
-            this.phase = Phase::Hyper(if is_over {
-                Box::pin(async move {
-                    linger(socket).await;
-                    None
-                })
-            } else {
-                let begun = match (answer, &this.handover) {
-                    (Some(answer), Some(handover)) => handover.set_answer(answer, &unread),
-                    _ => unread.freeze(),
-                };
-                let (connection, handover) = (this.connection.clone(), this.handover.clone());
-                Box::pin(connection.serve_http1(socket, begun, this.service.clone(), handover))
-            });
-        }
-    }
-}
-
-/// A connection from its first byte on, until it ends or is to be taken over.
-async fn begin(
-    connection: Connection,
-    mut stream: TcpStream,
-    service: impl Serve,
-    handover: Option<Arc<Handover>>,
-) -> Option<Given> {
-    if let Err(error) = set_options(&stream, &connection.limits) {
-        tracing::debug!(%error, "a connection ended before it began");
-        return None;
-    }
-    let first = connection.closing.run_until_cancelled(read_first(&mut stream, &connection.limits));
-    match first.await {
-        Some(First::Http1(begun)) => return connection.serve_http1(stream, begun, service, handover).await,
-        Some(First::Http2(begun)) => connection.serve_http2(stream, begun, service).await,
-        Some(First::Refused(refusal)) => refuse(stream, refusal, &connection.limits).await,
-        Some(First::Nothing) | None => {}
-    }
-    None
 }
 
 fn set_options(stream: &TcpStream, limits: &Limits) -> io::Result<()> {

@@ -24,7 +24,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{connection::Connection, places::Places};
+use self::{
+    connection::{Connection, Shared},
+    places::Places,
+};
 
 pub use self::{limits::Limits, open_files::connections_for_open_files, taken::TakenOver};
 
@@ -33,7 +36,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is served: as a [`tower_service::Service`] that is always ready and never fails, but a reply may also be one that
 /// is waited for, for which the connection is not needed meanwhile.
-pub trait Serve: Clone + Send + Sync + Unpin + 'static {
+pub trait Serve: Send + Sync + 'static {
     /// Replies to a request. Dropping the future ends the request.
     fn reply(&self, request: Request<Incoming>) -> impl Future<Output = Reply> + Send;
 }
@@ -51,7 +54,8 @@ pub async fn serve(
 ) {
     let most = limits.connections.unwrap_or_else(connections_for_open_files);
     let places = Places::new(most, limits.connections_per_address);
-    let limits = Arc::new(limits);
+    let (ends_in, end) = (limits.closing, closing.clone());
+    let shared = Arc::new(Shared { service, limits, taken_over, closing });
     let tasks = TaskTracker::new();
     let cut_off = CancellationToken::new();
     let _cut_off_at_the_end = cut_off.clone().drop_guard();
@@ -63,20 +67,14 @@ pub async fn serve(
                 tracing::debug!(%address, "closed: this address has too many connections");
                 continue;
             };
-            let connection = Connection::new(Arc::clone(&limits), Arc::clone(&taken_over), closing.clone());
-            let service = service.clone();
-            let cut_off = cut_off.clone();
-            tasks.spawn(async move {
-                let serving = connection.serve(stream, service);
-                let _ = cut_off.run_until_cancelled(serving).await;
-                drop(place);
-            });
+            let connection = Connection::new(&shared, stream, place);
+            tasks.spawn(cut_off.clone().run_until_cancelled_owned(connection));
         }
     };
-    closing.run_until_cancelled(accepting).await;
+    end.run_until_cancelled(accepting).await;
     drop(listener);
     tasks.close();
-    if timeout(limits.closing, tasks.wait()).await.is_err() {
+    if timeout(ends_in, tasks.wait()).await.is_err() {
         tracing::info!(connections = tasks.len(), "cut off: still busy after shutdown");
         cut_off.cancel();
         tasks.wait().await;
