@@ -59,6 +59,7 @@
 //! transport, a log or a worker of their own.
 
 mod names;
+mod text;
 mod json;
 mod time;
 mod cursor;
