@@ -3,23 +3,23 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     fmt,
+    future::poll_fn,
     panic::AssertUnwindSafe,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use parking_lot::Mutex;
-use sha2::Sha256;
 use tokio::sync::Notify;
 
 use crate::{
     draft::Draft,
-    error::{Error, ErrorKind},
+    error::Error,
     feed::{Feed, Page, ReadError},
     leases::Leases,
     ledger::{Digest, Intent, Opening, Refusal, Reporter, SameBody, Write},
@@ -32,6 +32,7 @@ use crate::{
     snapshot::{Detail, Snapshot, State},
     submission::{Runs, Submission},
     time::Clock,
+    tokens::Tokens,
     transport::Links,
     worker::Worker,
 };
@@ -58,8 +59,7 @@ pub(crate) struct Inner {
     pub(crate) leases: Leases,
     /// Set once all transports are mounted, which need the jobs for that.
     links: OnceLock<Links>,
-    /// What the tokens of reporters are made of.
-    secret: [u8; 32],
+    tokens: Tokens,
 }
 
 /// A worker, and how long a job may take it.
@@ -104,7 +104,7 @@ impl Jobs {
         shutdown: Shutdown,
         secret: Option<[u8; 32]>,
     ) -> Result<Self, Error> {
-        let secret = secret.map_or_else(random, Ok)?;
+        let tokens = Tokens::new(secret)?;
         Ok(Self(Arc::new(Inner {
             feed: Feed::new(log.clone()),
             log,
@@ -118,7 +118,7 @@ impl Jobs {
             closed: AtomicBool::new(false),
             leases: Leases::default(),
             links: OnceLock::new(),
-            secret,
+            tokens,
         })))
     }
 
@@ -133,7 +133,7 @@ impl Jobs {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Outside of a tokio runtime, where the log takes its time.
     pub async fn submit(&self, submission: Submission) -> Result<Accepted, Problem> {
         if self.0.shutdown.has_begun() {
             return Err(ProblemKind::ShuttingDown.into());
@@ -141,23 +141,32 @@ impl Jobs {
         if let Runs::Here = submission.runs {
             self.check(&submission.kind, &submission.input)?;
         }
-        // A task of its own: who submits may hang up at any time, and a job that is written has to be run.
         let jobs = self.clone();
-        let opened = tokio::spawn(async move { jobs.open(submission).await });
+        let mut opening = Box::pin(async move { jobs.open(submission).await });
         // It panics where the log does, and whoever submits gets an answer.
-        opened.await.unwrap_or_else(|_| Err(ProblemKind::Internal.into()))
+        let begun = poll_fn(|cx| {
+            let polled = std::panic::catch_unwind(AssertUnwindSafe(|| opening.as_mut().poll(cx)));
+            Poll::Ready(polled.unwrap_or_else(|_| Poll::Ready(Err(ProblemKind::Internal.into()))))
+        });
+        match begun.await {
+            Poll::Ready(opened) => opened,
+            // A task of its own where the log takes its time: who submits may hang up, and a job that is written has to
+            // be run.
+            Poll::Pending => tokio::spawn(opening).await.unwrap_or_else(|_| Err(ProblemKind::Internal.into())),
+        }
     }
 
     async fn open(&self, submission: Submission) -> Result<Accepted, Problem> {
         let Submission { kind, input, runs, key } = submission;
         let job = JobId::new();
         let mut drafts = vec![Draft::queued(&kind, &input)];
-        let mut reporter = None;
+        let mut report = None;
         if let Runs::Outside { lease } = runs {
             drafts.push(Draft::started(1));
-            reporter = Some(Reporter { token: Digest::of(self.token(job).as_bytes()), lease });
+            report = Some(Report { token: self.0.tokens.of(job), lease });
         }
-        let opening = Opening { key, reporter };
+        let reporter = |report: &Report| Reporter { token: Digest::of(report.token.as_bytes()), lease: report.lease };
+        let opening = Opening { key, reporter: report.as_ref().map(reporter) };
         let opened = match self.write(job, Intent::Open(opening), drafts).await {
             Ok(Ok(appended)) => Ok(appended.job),
             Ok(Err(refusal)) => return self.not_opened(refusal).await,
@@ -180,7 +189,7 @@ impl Jobs {
             }
             Runs::Outside { lease } => self.0.leases.begin(job, lease),
         }
-        Ok(self.accepted(opened?))
+        Ok(Accepted { job: opened?, report })
     }
 
     async fn not_opened(&self, refusal: Refusal) -> Result<Accepted, Problem> {
@@ -191,7 +200,10 @@ impl Jobs {
                     let detail = format!("the job {job} that was submitted with this key is no longer known");
                     Problem::new(ProblemKind::UnknownJob, detail)
                 })?;
-                Ok(self.accepted(known))
+                let reporter = self.0.log.reporter(known.id);
+                let report =
+                    reporter.map(|(reporter, _)| Report { token: self.0.tokens.of(known.id), lease: reporter.lease });
+                Ok(Accepted { job: known, report })
             }
             Refusal::KeyTaken { body: SameBody::No, .. } => {
                 let detail = "this idempotency key came with another body before";
@@ -215,21 +227,6 @@ impl Jobs {
     pub(crate) fn enqueue(&self, job: JobId) {
         self.0.waiting.lock().push_back(job);
         self.0.arrived.notify_one();
-    }
-
-    fn accepted(&self, job: Arc<Snapshot>) -> Accepted {
-        let reporter = self.0.log.reporter(job.id);
-        let report = reporter.map(|(reporter, _)| Report { token: self.token(job.id), lease: reporter.lease });
-        Accepted { job, report }
-    }
-
-    /// The token of a job's reporter: made anew from the job's id whenever it is asked for, so that just its digest is
-    /// kept.
-    fn token(&self, job: JobId) -> String {
-        // A key of any length will do for HMAC (RFC 2104), so this is never the empty one.
-        let mac = Hmac::<Sha256>::new_from_slice(&self.0.secret).map(|mac| mac.chain_update(job.to_string()));
-        let bytes = mac.map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Whether a token is that of this job's reporter.
@@ -431,12 +428,6 @@ impl fmt::Debug for Jobs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Jobs").field("log", &self.0.log).field("kinds", &self.0.kinds).finish_non_exhaustive()
     }
-}
-
-fn random() -> Result<[u8; 32], Error> {
-    let mut secret = [0; 32];
-    let filled = getrandom::fill(&mut secret).map(|()| secret);
-    filled.map_err(|e| Error::new(ErrorKind::Unavailable, "the system gives no randomness").with_source(e))
 }
 
 /// What a client is told where a write of its was refused.

@@ -79,6 +79,7 @@ mod feed;
 mod limits;
 mod problem;
 mod submission;
+mod tokens;
 mod jobs;
 mod worker;
 mod leases;
