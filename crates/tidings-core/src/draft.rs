@@ -206,7 +206,30 @@ pub(crate) struct Outcome<'a> {
     #[serde(borrow)]
     pub(crate) error: Option<&'a RawValue>,
     #[serde(rename = "reason")]
-    _reason: Option<String>,
+    _reason: Option<Text>,
+}
+
+/// A string, whichever.
+struct Text;
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Text, E> {
+                Ok(Text)
+            }
+        }
+
+        deserializer.deserialize_str(Visitor)
+    }
 }
 
 impl<'a> Outcome<'a> {
@@ -221,23 +244,23 @@ fn check(kind: &EventType, data: &Json) -> Result<(), String> {
         done: f64,
         total: Option<f64>,
         #[serde(rename = "unit")]
-        _unit: Option<String>,
+        _unit: Option<Text>,
         #[serde(rename = "message")]
-        _message: Option<String>,
+        _message: Option<Text>,
     }
     #[derive(Deserialize)]
     struct Printed {
         #[serde(rename = "stream")]
-        _stream: Option<String>,
+        _stream: Option<Text>,
         #[serde(rename = "line")]
-        _line: String,
+        _line: Text,
     }
     #[derive(Deserialize)]
     struct Described {
         #[serde(rename = "code")]
-        _code: String,
+        _code: Text,
         #[serde(rename = "message")]
-        _message: String,
+        _message: Text,
     }
     if !matches!(kind, EventType::Custom(_)) && !data.is_object() {
         return Err("an object is expected".to_owned());

@@ -31,6 +31,7 @@ use crate::{
     shutdown::Shutdown,
     snapshot::{Detail, Snapshot, State},
     submission::{Runs, Submission},
+    text::Object,
     time::Clock,
     tokens::Tokens,
     transport::Links,
@@ -363,14 +364,21 @@ impl Jobs {
             }
             out.extend_from_slice(entry.event.json());
         }
-        let gap = page.gap.as_ref().map_or_else(
-            || "null".to_owned(),
-            |gap| format!(r#"{{"requested":{},"resumed_at":{}}}"#, gap.requested, gap.resumed_at),
-        );
-        let (more, done) = (page.more == More::Now, page.more == More::Never);
-        let tail = format!(r#"],"cursor":"{}","more":{more},"done":{done},"gap":{gap}}}"#, page.cursor);
-        out.extend_from_slice(tail.as_bytes());
-        out
+        out.push(b']');
+        let mut out = Object::continued(out);
+        out.cursor("cursor", page.cursor);
+        out.bool("more", page.more == More::Now);
+        out.bool("done", page.more == More::Never);
+        match &page.gap {
+            None => out.json("gap", b"null"),
+            Some(gap) => {
+                let mut told = Object::with_capacity(64);
+                told.number("requested", gap.requested);
+                told.number("resumed_at", gap.resumed_at);
+                out.json("gap", &told.end());
+            }
+        }
+        out.end()
     }
 
     /// The data of a gap as JSON on one line: with the `job` that a reader of one job follows, or with the `jobs` that

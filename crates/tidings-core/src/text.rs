@@ -1,6 +1,8 @@
 //! Writing the few things that every event is made of, without the machinery of formatting, which costs more than all
 //! else about an event.
 
+use crate::{cursor::Cursor, time::Timestamp};
+
 /// The longest number that a `u64` can be.
 const DIGITS: usize = 20;
 
@@ -46,6 +48,67 @@ pub(crate) fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
     out.reserve(2 * bytes.len());
     for byte in bytes {
         out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+}
+
+/// An object of JSON, written member by member. Nothing is escaped: names and texts are such that need it not.
+pub(crate) struct Object(Vec<u8>);
+
+impl Object {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
+    /// Goes on with an object that has members.
+    pub(crate) fn continued(begun: Vec<u8>) -> Self {
+        Self(begun)
+    }
+
+    fn name(&mut self, name: &str) {
+        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
+        self.0.push(b'"');
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    pub(crate) fn json(&mut self, name: &str, json: &[u8]) {
+        self.name(name);
+        self.0.extend_from_slice(json);
+    }
+
+    pub(crate) fn text(&mut self, name: &str, text: &[u8]) {
+        self.name(name);
+        self.0.push(b'"');
+        self.0.extend_from_slice(text);
+        self.0.push(b'"');
+    }
+
+    pub(crate) fn number(&mut self, name: &str, number: u64) {
+        self.json(name, Decimal::of(number).as_bytes());
+    }
+
+    pub(crate) fn bool(&mut self, name: &str, truth: bool) {
+        self.json(name, if truth { b"true" } else { b"false" });
+    }
+
+    pub(crate) fn cursor(&mut self, name: &str, cursor: Cursor) {
+        self.name(name);
+        self.0.push(b'"');
+        cursor.push_to(&mut self.0);
+        self.0.push(b'"');
+    }
+
+    pub(crate) fn time(&mut self, name: &str, time: Option<Timestamp>) {
+        match time {
+            Some(time) => self.text(name, &time.text()),
+            None => self.json(name, b"null"),
+        }
+    }
+
+    /// The object, which has one member at least.
+    pub(crate) fn end(mut self) -> Vec<u8> {
+        self.0.push(b'}');
+        self.0
     }
 }
 
