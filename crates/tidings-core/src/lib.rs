@@ -59,6 +59,7 @@
 //! transport, a log or a worker of their own.
 
 mod names;
+mod text;
 mod json;
 mod time;
 mod cursor;
@@ -78,6 +79,7 @@ mod feed;
 mod limits;
 mod problem;
 mod submission;
+mod tokens;
 mod jobs;
 mod worker;
 mod leases;
