@@ -11,7 +11,6 @@ use std::{
 };
 
 use clap::Parser;
-use mimalloc::MiMalloc;
 use tidings::{Host, HostNames, Kind, MemoryLog};
 use tidings_process::Launcher;
 use tidings_server::{
@@ -27,11 +26,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-
-/// Connections come and go with buffers of some 20 KiB: the system's allocator gives such memory back and asks for it anew
-/// all the time, which costs more than what it is needed for.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What is logged where RUST_LOG says nothing. The broker's client calls the end of every connection an error, and the
 /// relay says what is worth knowing of them.
