@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_parsed_head_is_held_to_the_same_limits() {
         let request = |target: &str, fields: usize, length: usize| {
-            let mut request = http::Request::get(target);
+            let mut request = Request::get(target);
             for _ in 0..fields {
                 request = request.header("x", "a".repeat(length));
             }

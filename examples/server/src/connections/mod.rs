@@ -20,9 +20,10 @@ use hyper::body::Incoming;
 use tidings::Reply;
 use tokio::{
     net::{TcpListener, TcpStream},
+    task::JoinSet,
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     connection::{Connection, Shared},
@@ -56,28 +57,35 @@ pub async fn serve(
     let places = Places::new(most, limits.connections_per_address);
     let (ends_in, end) = (limits.closing, closing.clone());
     let shared = Arc::new(Shared { service, limits, taken_over, closing });
-    let tasks = TaskTracker::new();
-    let cut_off = CancellationToken::new();
-    let _cut_off_at_the_end = cut_off.clone().drop_guard();
+    // Connections are aborted when this is dropped.
+    let mut tasks = JoinSet::new();
 
     let accepting = async {
-        while let Some(room) = places.room().await {
-            let (stream, address) = accept(&listener).await;
-            let Some(place) = places.take(room, address.ip()) else {
-                tracing::debug!(%address, "closed: this address has too many connections");
-                continue;
+        loop {
+            tokio::select! {
+                accepted = next_connection(&listener, &places, &shared) => tasks.spawn(accepted),
+                Some(_) = tasks.join_next() => continue,
             };
-            let connection = Connection::new(&shared, stream, place);
-            tasks.spawn(cut_off.clone().run_until_cancelled_owned(connection));
         }
     };
     end.run_until_cancelled(accepting).await;
     drop(listener);
-    tasks.close();
-    if timeout(ends_in, tasks.wait()).await.is_err() {
+    let all_ended = async { while tasks.join_next().await.is_some() {} };
+    if timeout(ends_in, all_ended).await.is_err() {
         tracing::info!(connections = tasks.len(), "cut off: still busy after shutdown");
-        cut_off.cancel();
-        tasks.wait().await;
+        tasks.shutdown().await;
+    }
+}
+
+/// The next connection for which there is a place. Cancel safe.
+async fn next_connection<S: Serve>(listener: &TcpListener, places: &Places, shared: &Arc<Shared<S>>) -> Connection<S> {
+    loop {
+        let room = places.room().await;
+        let (stream, address) = accept(listener).await;
+        match places.take(room, address.ip()) {
+            Some(place) => return Connection::new(shared, stream, place),
+            None => tracing::debug!(%address, "closed: this address has too many connections"),
+        }
     }
 }
 
