@@ -24,8 +24,6 @@ pub struct Event(Arc<Sealed>);
 #[derive(Debug)]
 struct Sealed {
     json: Bytes,
-    /// Where in it the data begin, which end where it does.
-    data_from: usize,
     /// The data by themselves, made by whoever asks first: most events are only ever handed on whole.
     data: OnceLock<Json>,
     job: JobId,
@@ -44,9 +42,8 @@ impl Event {
         let digits = digits.as_bytes();
         let cursor_len = r#""cursor":"-12345678","#.len() + digits.len();
         let head_len = r#"{"job":"","seq":,"#.len() + JobId::LENGTH + digits.len();
-        let rest_len = r#""time":"","type":"","data":}"#.len() + Timestamp::LENGTH + kind.len() + data.len();
         // To the byte, as events are kept.
-        let mut text = Vec::with_capacity(head_len + cursor_len + rest_len);
+        let mut text = Vec::with_capacity(data_from(digits, kind) + data.len() + 1);
         // The cursor is no part of what it vouches for. Its room is at the front at first, and then the head, which is
         // short, changes places with it.
         text.resize(cursor_len, b' ');
@@ -70,9 +67,8 @@ impl Event {
             }
             at += part.len();
         }
-        let data_from = text.len() - 1 - data.len();
         let (json, data, kind) = (text.into(), OnceLock::new(), draft.kind().clone());
-        Self(Arc::new(Sealed { json, data_from, data, job, seq, tag, time, kind }))
+        Self(Arc::new(Sealed { json, data, job, seq, tag, time, kind }))
     }
 
     /// What one costs in memory besides its JSON, about.
@@ -89,7 +85,6 @@ impl Event {
         let cursor: Cursor = wire.cursor.parse().map_err(|_| invalid("cursor"))?;
         let sealed = Sealed {
             // Here they may stand anywhere, so they are there at once.
-            data_from: 0,
             data: Json::trusted(json.slice_ref(wire.data.get().as_bytes())).into(),
             job: wire.job.parse().map_err(|_| invalid("job"))?,
             seq: wire.seq,
@@ -146,8 +141,11 @@ impl Event {
     /// What goes with its type.
     #[must_use]
     pub fn data(&self) -> &Json {
-        let Sealed { json, data_from, data, .. } = &*self.0;
-        data.get_or_init(|| Json::trusted(json.slice(*data_from..json.len() - 1)))
+        let Sealed { json, data, seq, kind, .. } = &*self.0;
+        data.get_or_init(|| {
+            let from = data_from(Decimal::of(*seq).as_bytes(), kind.as_str());
+            Json::trusted(json.slice(from..json.len() - 1))
+        })
     }
 
     /// Whether its job is over with it.
@@ -155,6 +153,12 @@ impl Event {
     pub fn is_terminal(&self) -> bool {
         self.0.kind.is_terminal()
     }
+}
+
+/// Where the data begin in the JSON of an event that was sealed.
+fn data_from(digits: &[u8], kind: &str) -> usize {
+    let names = r#"{"job":"","seq":,"cursor":"-12345678","time":"","type":"","data":"#.len();
+    names + JobId::LENGTH + 2 * digits.len() + Timestamp::LENGTH + kind.len()
 }
 
 #[derive(Deserialize)]
