@@ -82,8 +82,8 @@ impl Cursor {
         self.tag
     }
 
-    /// Writes it as it is shown.
-    pub(crate) fn push_to(self, out: &mut Vec<u8>) {
+    /// Appends it as it is shown: what `write!` does as well, at a fraction of the cost.
+    pub fn push_to(self, out: &mut Vec<u8>) {
         out.extend_from_slice(Decimal::of(self.number).as_bytes());
         if let Some(tag) = self.tag {
             out.push(b'-');
