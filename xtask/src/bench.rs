@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what it costs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
@@ -20,10 +20,14 @@ mod crowd;
 mod events;
 mod figures;
 mod growth;
+mod instructions;
 mod load;
 mod machine;
 mod numbers;
+mod page;
+mod paths;
 mod plan;
+mod plot;
 mod pressure;
 mod process;
 mod reporter;
@@ -50,10 +54,11 @@ const KEPT: &str = "bench.json";
 /// The parts that measure the server build and start `tidings-server` as anybody would, and watch it from outside: it has
 /// one core and the load another, where there are two. Nothing else should be running on the machine.
 ///
-/// The exit code is 0 only if each stream has seen each event, once and in its order. It says nothing about speed.
+/// The exit code is 0 only if nothing failed, and each stream has seen each event, once and in its order. It says nothing
+/// about speed.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Take more turns, longer ones, and the part `growth`: half an hour.
+    /// Take more turns, longer ones, and the part `growth`: a quarter of an hour.
     #[arg(long)]
     full: bool,
     /// Compare with the figures in this file instead of those of the run before.
@@ -62,6 +67,9 @@ pub(crate) struct Options {
     /// Keep the figures in this file too, to compare with later.
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// Write the plots and the tables of docs/costs.md.
+    #[arg(long)]
+    plots: bool,
     /// Measure nothing: take the figures from this file.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["full", "parts"])]
     from: Option<PathBuf>,
@@ -73,6 +81,10 @@ pub(crate) struct Options {
 /// In the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
+    /// The paths inside that everything passes through: the benchmarks of tidings-core.
+    Paths,
+    /// Instructions of the server for what it does most; left out where there is no Valgrind.
+    Instructions,
     /// The whole server: deliveries a second, delay, CPU per delivery, memory of idle clients.
     Server,
     /// The same load beside a log at its bound, clients that never read, and many finished jobs.
@@ -85,43 +97,65 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let target = target_folder()?;
     let kept = target.join(KEPT);
     let before = Figures::read(options.baseline.as_deref().unwrap_or(&kept))?;
-    let figures = match &options.from {
+    let (measured, is_good) = match &options.from {
         Some(file) => {
             let figures = Figures::read(file)?;
             for (part, measurement) in &figures.parts {
                 println!("\n== {part}");
                 print!("{}", compare::table(measurement, before.parts.get(part)));
             }
-            figures
+            (figures, true)
         }
-        None => measure(options, &before, Figures::read(&kept)?, target)?,
+        None => measure(options, &before, &target)?,
     };
+    let (worse, compared) = compare::worse(&measured, &before);
+    println!("\n{worse} of {compared} figures are worse than before by more than 10 %");
+    let mut figures = measured;
     if options.from.is_none() {
+        // What did not run this time is still as it was.
+        let earlier = Figures::read(&kept)?.parts;
+        for (part, measurement) in earlier {
+            figures.parts.entry(part).or_insert(measurement);
+        }
         figures.write(&kept)?;
-        println!("\nthe figures are in {}", kept.display());
+        println!("the figures are in {}", kept.display());
     }
     if let Some(path) = &options.save {
         figures.write(path)?;
     }
-    let (worse, compared) = compare::worse(&figures, &before);
-    println!("{worse} of {compared} figures are worse than before by more than 10 %");
-    Ok(ExitCode::SUCCESS)
+    if options.plots {
+        page::write(&Workspace::find()?.root, &figures)?;
+        println!("docs/costs.md and its plots are written");
+    }
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs the parts, and puts their figures in the place of older ones.
-fn measure(options: &Options, before: &Figures, kept: Figures, target: PathBuf) -> Result<Figures> {
+/// Runs the parts. Gives what they have measured, and whether nothing went wrong in any of them.
+fn measure(options: &Options, before: &Figures, target: &Path) -> Result<(Figures, bool)> {
     let workspace = Workspace::find()?;
-    let program = Runtime::new()?.block_on(program::SERVER.released().build())?;
-    let cores = Cores::take()?;
-    let servers = Servers { program, folder: target.join("bench"), cores };
-    let plan = if options.full { Plan::full() } else { Plan::quick() };
+    let cores = Cores::find()?;
     let (machine, commit) = (Machine::here(cores), machine::commit(&workspace.root));
     println!("{}", machine.shown());
-    let mut figures = kept;
-    for part in Part::value_variants().iter().filter(|part| options.runs(**part)) {
+    let parts: Vec<_> = Part::value_variants().iter().filter(|part| options.runs(**part)).collect();
+    let program = match parts[..] {
+        // The others need a server.
+        [Part::Paths] => PathBuf::new(),
+        _ => Runtime::new()?.block_on(program::SERVER.released().build())?,
+    };
+    let servers = Servers { program, wrapper: Vec::new(), folder: target.join("bench"), cores };
+    let plan = if options.full { Plan::full() } else { Plan::quick() };
+    let (mut figures, mut is_good) = (Figures::default(), true);
+    for part in parts {
         println!("\n== {}", part.name());
         let started = Instant::now();
-        let turns = part.measure(&servers, &plan)?;
+        let turns = match part.measure(target, &servers, &plan) {
+            Ok(turns) => turns,
+            Err(error) => {
+                eprintln!("error: {error}");
+                is_good = false;
+                continue;
+            }
+        };
         turns.warnings().iter().for_each(|warning| println!("   {warning}"));
         let measurement = Measurement {
             at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
@@ -134,7 +168,7 @@ fn measure(options: &Options, before: &Figures, kept: Figures, target: PathBuf) 
         println!("   {:.0} s", started.elapsed().as_secs_f64());
         figures.parts.insert(part.name(), measurement);
     }
-    Ok(figures)
+    Ok((figures, is_good))
 }
 
 impl Part {
@@ -142,8 +176,10 @@ impl Part {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    fn measure(self, servers: &Servers, plan: &Plan) -> Result<Turns> {
+    fn measure(self, target: &Path, servers: &Servers, plan: &Plan) -> Result<Turns> {
         match self {
+            Self::Paths => paths::measure(target),
+            Self::Instructions => instructions::measure(servers),
             Self::Server => whole::measure(servers, plan),
             Self::Pressure => pressure::measure(servers, plan),
             Self::Growth => growth::measure(servers, plan),

@@ -63,6 +63,12 @@ impl Api {
         Ok(())
     }
 
+    /// Looks at a job so many times, each after the answer to the one before.
+    pub(super) fn look(&mut self, job: &Job, times: usize) -> Result<()> {
+        let request = format!("GET /jobs/{} HTTP/1.1\r\nHost: {}\r\n\r\n", job.id, self.address);
+        (0..times).try_for_each(|_| self.exchange(std::slice::from_ref(&request)).map(drop))
+    }
+
     /// Reports so many events of a job, with so many bytes of data each.
     pub(super) fn fill(&mut self, job: &Job, count: usize, size: usize) -> Result<()> {
         let event = event(0, size);

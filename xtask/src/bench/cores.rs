@@ -10,18 +10,15 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 pub(super) struct Cores(Option<(usize, usize)>);
 
 impl Cores {
-    /// Takes the first two cores that this process may run on, and goes over to the second for good.
-    pub(super) fn take() -> io::Result<Self> {
+    /// The first two cores that this process may run on.
+    pub(super) fn find() -> io::Result<Self> {
         let allowed = sched_getaffinity(None)?;
         let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
-        let cores = Self(cores.next().zip(cores.next()));
-        if let Some((_, load)) = cores.0 {
-            pin(load)?;
-        }
-        Ok(cores)
+        Ok(Self(cores.next().zip(cores.next())))
     }
 
-    /// Starts a program on the server's core. It sees one core only, and its threads stay there.
+    /// Starts a program on the server's core: it sees that one only, and its threads stay there. From then on the thread
+    /// that calls this is on the load's core.
     pub(super) fn spawn(self, command: &mut Command) -> io::Result<Child> {
         let Some((server, load)) = self.0 else { return command.spawn() };
         // A child inherits this from the thread that starts it.

@@ -14,7 +14,7 @@ use super::numbers::Histogram;
 use crate::Result;
 
 /// So many streams are being opened at a time: fewer than a server's backlog.
-const OPENING: usize = 128;
+const OPENING: usize = 100;
 /// How long it may take until the next of them is open.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// So many connections have one address of their own: fewer than there are ports for it.

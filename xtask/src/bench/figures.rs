@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::machine::Machine;
-use super::numbers::short;
+use super::numbers::{grouped, short};
 use crate::Result;
 
 /// All figures, by the part that they come from.
@@ -88,7 +88,7 @@ impl Figure {
     /// Its name, with the point.
     pub(super) fn full_name(&self) -> String {
         match self.at {
-            Some(at) => format!("{}: {}", self.name, short(at)),
+            Some(at) => format!("{}: {}", self.name, grouped(at)),
             None => self.name.clone(),
         }
     }

@@ -81,7 +81,7 @@ pub(super) const ROWS: [Row; 4] = [
 /// The idle streams that the capacity table begins with; what is beyond is drawn from them.
 const IDLE_STREAMS: [usize; 3] = [1000, 10_000, 18_000];
 pub(super) const IDLE_SERVER: &str = "idle streams: memory of the server";
-pub(super) const IDLE_KERNEL: &str = "idle streams: memory of the kernel, both ends";
+pub(super) const IDLE_KERNEL: &str = "idle stream: memory of the kernel, both ends";
 pub(super) const IDLE_CPU: &str = "idle streams: server CPU in a second";
 
 pub(super) fn measure(servers: &Servers, plan: &Plan) -> Result<Turns> {
@@ -100,13 +100,18 @@ pub(super) fn measure(servers: &Servers, plan: &Plan) -> Result<Turns> {
                 turns.judge(&measured);
                 let (name, cpu) = row.cpu(&measured);
                 turns.add_at(&name, *wanted as f64, Unit::Nanoseconds, cpu);
-                turns.add_at(&row.memory(), *wanted as f64, Unit::Bytes, measured.memory as f64);
+                turns.add_at(&row.memory_name(), *wanted as f64, Unit::Bytes, measured.memory as f64);
             }
         }
     }
     println!("   idle streams: {IDLE_STREAMS:?}, for {} s", IDLE.as_secs());
     for wanted in IDLE_STREAMS {
-        idle(servers, plan.streams(wanted), &mut turns)?;
+        let count = plan.streams(wanted);
+        let kernel = idle(servers, count, &mut turns)?;
+        if wanted == IDLE_STREAMS[IDLE_STREAMS.len() - 1] {
+            // Of fewer it can't be told from what the kernel takes and gives back anyhow.
+            turns.add(IDLE_KERNEL, Unit::Bytes, kernel / count as f64);
+        }
     }
     Ok(turns)
 }
@@ -121,7 +126,7 @@ impl Row {
     }
 
     /// The name of the figure for memory.
-    pub(super) fn memory(&self) -> String {
+    pub(super) fn memory_name(&self) -> String {
         format!("{}: memory of the server", self.what)
     }
 
@@ -149,8 +154,8 @@ impl Point {
     }
 }
 
-/// Leaves streams alone, and looks at what they cost.
-fn idle(servers: &Servers, count: usize, turns: &mut Turns) -> Result<()> {
+/// Leaves streams alone, and looks at what they cost. Gives the kernel's memory for all of them.
+fn idle(servers: &Servers, count: usize, turns: &mut Turns) -> Result<f64> {
     let server = servers.start("idle", "")?;
     let job = open_one(&server)?;
     let kernel_before = process::kernel_memory()?;
@@ -162,7 +167,6 @@ fn idle(servers: &Servers, count: usize, turns: &mut Turns) -> Result<()> {
     let cpu = (server.cpu()? - cpu_before).as_nanos() as f64 / IDLE.as_secs_f64();
     let kernel = process::kernel_memory()?.saturating_sub(kernel_before);
     turns.add_at(IDLE_SERVER, count as f64, Unit::Bytes, server.memory()? as f64);
-    turns.add_at(IDLE_KERNEL, count as f64, Unit::Bytes, kernel as f64);
     turns.add_at(IDLE_CPU, count as f64, Unit::Nanoseconds, cpu);
-    Ok(())
+    Ok(kernel as f64)
 }

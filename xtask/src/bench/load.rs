@@ -1,5 +1,6 @@
 //! One measured run: streams that are read, and a reporter.
 
+use std::net::SocketAddrV4;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ use crate::Result;
 
 /// How long what is on its way may take to arrive.
 const DRAIN: Duration = Duration::from_secs(20);
+/// How long it may take until so many events are reported.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// When reports are made as fast as they are taken, streams are read so often: one read then takes many events, and the
 /// load is not what is measured.
 const BETWEEN_READS: Duration = Duration::from_millis(10);
@@ -95,17 +98,11 @@ struct Mark {
 impl Load {
     /// Opens the streams, reports, and reads. Fails if any stream has lost, repeated or missed an event.
     pub(super) fn run(&self, server: &Server) -> Result<Measured> {
-        let epoch = Instant::now();
-        let crowd = Crowd::connect(server.address(), &self.jobs, self.streams, self.after, epoch)?;
-        let reporter = Reporter::connect(server.address(), self.jobs.clone(), self.size, self.pace, epoch)?;
-        let streams_per_job = (self.streams / self.jobs.len()) as u64;
-        let is_lazy = self.pace == Pace::FlatOut;
-        let mut run = Run { crowd, reporter, streams_per_job, is_lazy, next_read: epoch };
-
-        run.go_on(Instant::now() + self.warm_up)?;
+        let mut run = self.begin(server.address())?;
+        run.go_on(Instant::now() + self.warm_up, u64::MAX)?;
         run.crowd.forget_delays();
         let before = run.mark(server)?;
-        run.go_on(before.at + self.time)?;
+        run.go_on(before.at + self.time, u64::MAX)?;
         let after = run.mark(server)?;
         let memory = server.memory()?;
         let delays = run.crowd.seen().delays.clone();
@@ -126,15 +123,31 @@ impl Load {
             others_share: busy.map(|busy| share(busy.saturating_sub(cpu))),
         })
     }
+
+    /// Opens the streams, reports so many events, and reads them. Measures nothing.
+    pub(super) fn run_events(&self, server: &Server, events: u64) -> Result<()> {
+        let mut run = self.begin(server.address())?;
+        run.go_on(Instant::now() + PATIENCE, events)?;
+        run.drain()
+    }
+
+    fn begin(&self, address: SocketAddrV4) -> Result<Run> {
+        let epoch = Instant::now();
+        let crowd = Crowd::connect(address, &self.jobs, self.streams, self.after, epoch)?;
+        let reporter = Reporter::connect(address, self.jobs.clone(), self.size, self.pace, epoch)?;
+        let streams_per_job = (self.streams / self.jobs.len()) as u64;
+        let is_lazy = self.pace == Pace::FlatOut;
+        Ok(Run { crowd, reporter, streams_per_job, is_lazy, next_read: epoch })
+    }
 }
 
 impl Run {
-    /// Reports and reads until then.
-    fn go_on(&mut self, until: Instant) -> Result<()> {
+    /// Reports and reads until then, or until so many events are reported.
+    fn go_on(&mut self, until: Instant, most: u64) -> Result<()> {
         loop {
             let due = self.reporter.report(self.on_their_way())?;
             let now = Instant::now();
-            if now >= until {
+            if now >= until || self.reporter.sent() >= most {
                 return Ok(());
             }
             let mut patience = until - now;
@@ -155,7 +168,6 @@ impl Run {
         }
     }
 
-    /// Events that a stream has yet to see, on average.
     fn on_their_way(&self) -> u64 {
         on_their_way(&self.reporter, self.streams_per_job, self.crowd.seen(), self.crowd.len())
     }
@@ -180,15 +192,7 @@ impl Run {
             self.crowd.read(|_| Ok(()))?;
             thread::sleep(Duration::from_millis(1));
         }
-        let seen = self.crowd.seen();
-        if (seen.deliveries, seen.lost, seen.repeated) != (expected, 0, 0) {
-            let why = format!(
-                "of {expected} deliveries {} came; {} were lost on the way, {} repeated",
-                seen.deliveries, seen.lost, seen.repeated
-            );
-            return Err(why.into());
-        }
-        Ok(())
+        complete(expected, self.crowd.seen())
     }
 
     fn mark(&self, server: &Server) -> Result<Mark> {
@@ -203,7 +207,30 @@ impl Run {
     }
 }
 
-/// Events that a stream has yet to see, on average.
+/// Events that streams have yet to see, on average; none only if none has any to see.
 fn on_their_way(reporter: &Reporter, streams_per_job: u64, seen: &Seen, streams: usize) -> u64 {
-    (reporter.sent() * streams_per_job).saturating_sub(seen.deliveries) / streams as u64
+    (reporter.sent() * streams_per_job).saturating_sub(seen.deliveries).div_ceil(streams as u64)
+}
+
+/// Fails if anything is missing, was lost on the way, or came twice.
+fn complete(expected: u64, seen: &Seen) -> Result<()> {
+    let Seen { deliveries, lost, repeated, .. } = seen;
+    if (*deliveries, *lost, *repeated) == (expected, 0, 0) {
+        return Ok(());
+    }
+    Err(format!("{deliveries} of {expected} deliveries came; {lost} were lost on the way, {repeated} repeated").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_counts_only_if_each_event_came_once() {
+        let seen = |deliveries, lost, repeated| Seen { deliveries, lost, repeated, ..Seen::default() };
+        assert!(complete(100, &seen(100, 0, 0)).is_ok());
+        for (deliveries, lost, repeated) in [(99, 0, 0), (99, 1, 0), (101, 0, 1), (100, 1, 1)] {
+            assert!(complete(100, &seen(deliveries, lost, repeated)).is_err(), "{deliveries} {lost} {repeated}");
+        }
+    }
 }

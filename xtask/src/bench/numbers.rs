@@ -67,8 +67,8 @@ pub(super) fn short(number: f64) -> String {
     grouped((number / unit).round() * unit)
 }
 
-/// A whole number with a comma before every three digits.
-fn grouped(number: f64) -> String {
+/// As a whole number, with a comma before every three digits.
+pub(super) fn grouped(number: f64) -> String {
     let digits = format!("{:.0}", number.abs());
     let comma = |place: usize| place > 0 && (digits.len() - place).is_multiple_of(3);
     let sign = if number < 0.0 { "-" } else { "" };

@@ -24,6 +24,8 @@ pub(super) enum Pace {
     PerSecond(f64),
     /// As fast as the server takes and delivers them.
     FlatOut,
+    /// Each once the one before has arrived everywhere.
+    OneByOne,
 }
 
 /// A program that reports events of jobs in turn.
@@ -71,7 +73,7 @@ impl Reporter {
         self.connection.as_fd()
     }
 
-    /// Reports what is due, where so many events are on their way to each stream. Says after how long more will be due;
+    /// Reports what is due, where so many events are on their way to some stream. Says after how long more will be due;
     /// none where something else has to happen first.
     pub(super) fn report(&mut self, on_their_way: u64) -> Result<Option<Duration>> {
         self.receive()?;
@@ -80,6 +82,12 @@ impl Reporter {
             Pace::FlatOut => {
                 let room = WINDOW.saturating_sub(on_their_way).min((IN_FLIGHT - self.in_flight()) as u64);
                 for _ in 0..room.min(BATCH as u64) {
+                    self.add(self.epoch.elapsed());
+                }
+                None
+            }
+            Pace::OneByOne => {
+                if on_their_way == 0 && self.in_flight() == 0 {
                     self.add(self.epoch.elapsed());
                 }
                 None

@@ -1,5 +1,6 @@
 //! The server that is measured, as a child process on a core of its own.
 
+use std::ffi::OsString;
 use std::fs;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -30,6 +31,8 @@ const WATCHDOG: &str = r#"read -r _; kill -s TERM "$1""#;
 #[derive(Clone, Debug)]
 pub(super) struct Servers {
     pub(super) program: PathBuf,
+    /// What runs the program, where it is not run by itself.
+    pub(super) wrapper: Vec<OsString>,
     /// For configs and logs.
     pub(super) folder: PathBuf,
     pub(super) cores: Cores,
@@ -54,8 +57,9 @@ impl Servers {
         let file = |extension: &str| self.folder.join(format!("{name}.{extension}"));
         fs::write(file("toml"), config)?;
         let log = File::create(file("log"))?;
-        let mut command = Command::new(&self.program);
-        command.args(["--listen", "127.0.0.1:0", "--config"]).arg(file("toml"));
+        let mut words = self.wrapper.iter().map(OsString::as_os_str).chain([self.program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(["--listen", "127.0.0.1:0", "--config"]).arg(file("toml"));
         command.env("NO_COLOR", "1").env_remove(URL_VARIABLE);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = self.cores.spawn(&mut command).map_err(|error| cant_start(&self.program, &error))?;
