@@ -96,7 +96,7 @@ pub(super) fn measure(servers: &Servers, plan: &Plan) -> Result<Turns> {
                     println!("   {wanted} need a higher limit on open files (ulimit -n), and are left out");
                     continue;
                 }
-                let measured = point.measure(servers, plan)?;
+                let measured = plan.least_disturbed(|| point.measure(servers, plan))?;
                 turns.judge(&measured);
                 let (name, cpu) = row.cpu(&measured);
                 turns.add_at(&name, *wanted as f64, Unit::Nanoseconds, cpu);

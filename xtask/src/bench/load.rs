@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// load is not what is measured.
 const BETWEEN_READS: Duration = Duration::from_millis(10);
 
+/// Where others take so much of the server's core, its figures are those of a busy machine.
+pub(super) const DISTURBED: f64 = 0.05;
+
 /// What a run is made of.
 #[derive(Clone, Debug)]
 pub(super) struct Load {
@@ -64,6 +67,11 @@ impl Measured {
     /// The server's CPU time for each report and what it brought, in nanoseconds.
     pub(super) fn cpu_per_report(&self) -> f64 {
         self.cpu.as_nanos() as f64 / self.reports as f64
+    }
+
+    /// Whether others took so much of the server's core that the figures are those of a busy machine.
+    pub(super) fn is_disturbed(&self) -> bool {
+        self.others_share.is_some_and(|share| share > DISTURBED)
     }
 
     pub(super) fn deliveries_per_second(&self) -> f64 {

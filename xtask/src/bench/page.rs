@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::figures::{Figure, Figures, Measurement, Unit};
 use super::growth::{IDLE_CPU, IDLE_KERNEL, IDLE_SERVER, ROWS, Row};
+use super::load::DISTURBED;
 use super::numbers::{grouped, short};
 use super::plot::{Plot, Point};
 use crate::Result;
@@ -135,7 +136,7 @@ fn origin(measurement: &Measurement) -> String {
     let Measurement { at, commit, machine, others_share, .. } = measurement;
     let day = at.split('T').next().unwrap_or(at);
     let commit = commit.as_ref().map(|commit| format!(", commit {commit}")).unwrap_or_default();
-    let disturbed = others_share.filter(|share| *share > 0.05);
+    let disturbed = others_share.filter(|share| *share > DISTURBED);
     let disturbed =
         disturbed.map(|share| format!(" Others took {:.0} % of the server's core meanwhile.", share * 100.0));
     format!("{day}{commit}; {}.{}", machine.shown(), disturbed.unwrap_or_default())

@@ -21,7 +21,10 @@ pub(super) fn measure(target: &Path) -> Result<Turns> {
     let began = SystemTime::now();
     println!("   cargo bench --package tidings-core");
     let mut command = cargo();
-    command.args(["bench", "--package", "tidings-core"]).env(FOLDER_VARIABLE, &folder).stdout(Stdio::null());
+    command
+        .args(["bench", "--package", "tidings-core", "--", "--quiet"])
+        .env(FOLDER_VARIABLE, &folder)
+        .stdout(Stdio::null());
     if !command.status().map_err(|error| format!("can't run cargo: {error}"))?.success() {
         return Err("the benchmarks of tidings-core have failed".into());
     }

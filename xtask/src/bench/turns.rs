@@ -1,13 +1,11 @@
 //! Figures that are taken in several turns.
 
 use super::figures::{Figure, Unit};
-use super::load::Measured;
+use super::load::{DISTURBED, Measured};
 use super::numbers::median;
 
 /// A load that works for so much of the time may be too slow for the server.
 const WHOLE: f64 = 0.95;
-/// Where others take so much of the server's core, its figures are those of a busy machine.
-const DISTURBED: f64 = 0.05;
 
 /// What several turns have given.
 #[derive(Debug, Default)]

@@ -32,24 +32,25 @@ pub(super) fn measure(servers: &Servers, plan: &Plan) -> Result<Turns> {
     let mut turns = Turns::default();
     for _ in 0..plan.turns {
         let server = servers.start("whole", "")?;
-        let paced = one_job(&server, plan, STREAMS, Pace::PerSecond(PACE))?;
+        let paced = plan.least_disturbed(|| one_job(&server, plan, Pace::PerSecond(PACE)))?;
         turns.judge(&paced);
         turns.add("paced: server CPU per delivery", Unit::Nanoseconds, paced.cpu_per_delivery());
         turns.add("paced: delay, median", Unit::Nanoseconds, paced.delay(0.5));
         turns.add("paced: delay, p99", Unit::Nanoseconds, paced.delay(0.99));
-        let flat_out = one_job(&server, plan, STREAMS, Pace::FlatOut)?;
+        let flat_out = plan.least_disturbed(|| one_job(&server, plan, Pace::FlatOut))?;
         turns.judge(&flat_out);
         turns.add("flat out: deliveries", Unit::PerSecond, flat_out.deliveries_per_second());
         turns.add("flat out: server CPU per delivery", Unit::Nanoseconds, flat_out.cpu_per_delivery());
     }
     let count = plan.streams(IDLE);
     println!("   {count} idle streams, and as many parked long polls");
-    for (name, wish) in
-        [("idle stream", Wish::Stream { after: OPENED }), ("parked long poll", Wish::LongPoll { after: OPENED })]
-    {
-        let idle = idle(servers, count, wish)?;
-        turns.add(&format!("{name}: memory of the server"), Unit::Bytes, idle.server);
-        turns.add(&format!("{name}: memory of the kernel, both ends"), Unit::Bytes, idle.kernel);
+    let (stream, long_poll) = (Wish::Stream { after: OPENED }, Wish::LongPoll { after: OPENED });
+    for _ in 0..plan.turns {
+        for (name, wish) in [("idle stream", stream), ("parked long poll", long_poll)] {
+            let idle = idle(servers, count, wish)?;
+            turns.add(&format!("{name}: memory of the server"), Unit::Bytes, idle.server);
+            turns.add(&format!("{name}: memory of the kernel, both ends"), Unit::Bytes, idle.kernel);
+        }
     }
     Ok(turns)
 }
@@ -75,9 +76,9 @@ fn idle(servers: &Servers, count: usize, wish: Wish) -> Result<IdleMemory> {
 }
 
 /// Runs a load on a new job.
-fn one_job(server: &Server, plan: &Plan, streams: usize, pace: Pace) -> Result<Measured> {
+fn one_job(server: &Server, plan: &Plan, pace: Pace) -> Result<Measured> {
     let jobs = vec![open_one(server)?];
-    let load = Load { jobs, streams, after: OPENED, size: SIZE, pace, warm_up: plan.warm_up, time: plan.time };
+    let load = Load { jobs, streams: STREAMS, after: OPENED, size: SIZE, pace, warm_up: plan.warm_up, time: plan.time };
     load.run(server)
 }
 
