@@ -47,15 +47,16 @@ const KEPT: &str = "bench.json";
 
 /// Measure what Tidings costs.
 ///
-/// Without PART all parts run but `growth`, which --full adds: five minutes on an idle machine, without the builds. The
-/// figures are the medians of several turns. They go to target/bench.json, and are shown beside those of the run before; what
-/// has become worse by more than a tenth is pointed out. Parts that did not run keep the figures that they had.
+/// Without PART all parts run but `growth`, which --full adds: five minutes on an idle machine, without the builds.
+/// The figures are the medians of several turns. They go to target/bench.json, and are shown beside those of the run
+/// before; what has become worse by more than a tenth is pointed out. Parts that did not run keep the figures that they
+/// had.
 ///
-/// The parts that measure the server build and start `tidings-server` as anybody would, and watch it from outside: it has
-/// one core and the load another, where there are two. Nothing else should be running on the machine.
+/// The parts that measure the server build and start `tidings-server` as anybody would, and watch it from outside: it
+/// has one core and the load another, where there are two. Nothing else should be running on the machine.
 ///
-/// The exit code is 0 only if nothing failed, and each stream has seen each event, once and in its order. It says nothing
-/// about speed.
+/// The exit code is 0 only if nothing failed, and each stream has seen each event, once and in its order. It says
+/// nothing about speed.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Take more turns, longer ones, and the part `growth`: a quarter of an hour.
@@ -96,7 +97,8 @@ enum Part {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let target = target_folder()?;
     let kept = target.join(KEPT);
-    let before = Figures::read(options.baseline.as_deref().unwrap_or(&kept))?;
+    let earlier = Figures::read_if_there(&kept)?;
+    let before = options.baseline.as_deref().map(Figures::read).transpose()?.unwrap_or_else(|| earlier.clone());
     let (measured, is_good) = match &options.from {
         Some(file) => {
             let figures = Figures::read(file)?;
@@ -109,12 +111,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         None => measure(options, &before, &target)?,
     };
     let (worse, compared) = compare::worse(&measured, &before);
-    println!("\n{worse} of {compared} figures are worse than before by more than 10 %");
+    if compared > 0 {
+        println!("\n{worse} of {compared} figures are worse than before by more than 10 %");
+    }
     let mut figures = measured;
     if options.from.is_none() {
         // What did not run this time is still as it was.
-        let earlier = Figures::read(&kept)?.parts;
-        for (part, measurement) in earlier {
+        for (part, measurement) in earlier.parts {
             figures.parts.entry(part).or_insert(measurement);
         }
         figures.write(&kept)?;
@@ -156,6 +159,9 @@ fn measure(options: &Options, before: &Figures, target: &Path) -> Result<(Figure
                 continue;
             }
         };
+        if turns.is_empty() {
+            continue;
+        }
         turns.warnings().iter().for_each(|warning| println!("   {warning}"));
         let measurement = Measurement {
             at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),

@@ -17,8 +17,8 @@ impl Cores {
         Ok(Self(cores.next().zip(cores.next())))
     }
 
-    /// Starts a program on the server's core: it sees that one only, and its threads stay there. From then on the thread
-    /// that calls this is on the load's core.
+    /// Starts a program on the server's core: it sees that one only, and its threads stay there. From then on the
+    /// thread that calls this is on the load's core.
     pub(super) fn spawn(self, command: &mut Command) -> io::Result<Child> {
         let Some((server, load)) = self.0 else { return command.spawn() };
         // A child inherits this from the thread that starts it.

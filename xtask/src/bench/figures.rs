@@ -58,13 +58,15 @@ pub(super) enum Unit {
 }
 
 impl Figures {
-    /// Reads what was kept. There is nothing where there is no such file.
+    /// Reads what was kept.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        match fs::read_to_string(path) {
-            Ok(text) => Ok(serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(format!("can't read {}: {error}", path.display()).into()),
-        }
+        let text = fs::read_to_string(path).map_err(|error| format!("can't read {}: {error}", path.display()))?;
+        Ok(serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?)
+    }
+
+    /// The same, but that there are none where nothing was kept.
+    pub(super) fn read_if_there(path: &Path) -> Result<Self> {
+        if path.exists() { Self::read(path) } else { Ok(Self::default()) }
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<()> {
@@ -150,7 +152,8 @@ mod tests {
     fn what_was_kept_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bench.json");
-        assert_eq!(Figures::read(&path).unwrap(), Figures::default());
+        assert_eq!(Figures::read_if_there(&path).unwrap(), Figures::default());
+        assert!(Figures::read(&path).is_err(), "who names a file means it");
 
         let mut turns = Turns::default();
         [3.0, 1.0, 2.0].into_iter().for_each(|value| turns.add("one", Unit::PerSecond, value));
@@ -164,13 +167,13 @@ mod tests {
         };
         let kept = Figures { parts: BTreeMap::from([("server".to_owned(), measurement)]) };
         kept.write(&path).unwrap();
-        let read = Figures::read(&path).unwrap();
+        let read = Figures::read_if_there(&path).unwrap();
         assert_eq!(read, kept);
         assert_eq!(read.find("server", "one", None).map(|figure| figure.value), Some(2.0));
         assert_eq!(read.find("server", "two", None), None);
         assert_eq!(read.series("server", "two").next().and_then(|figure| figure.at), Some(1000.0));
 
         fs::write(&path, "{").unwrap();
-        assert!(Figures::read(&path).is_err());
+        assert!(Figures::read_if_there(&path).is_err());
     }
 }

@@ -223,6 +223,22 @@ mod tests {
     }
 
     #[test]
+    fn the_page_in_the_repository_has_sound_marks() {
+        let page = include_str!("../../../docs/costs.md");
+        let names = std::cell::RefCell::new(Vec::new());
+        fill(page, |name| {
+            names.borrow_mut().push(name.to_owned());
+            table(&figures(), name)
+        })
+        .unwrap();
+        assert_eq!(names.into_inner(), ["server", "pressure", "growth", "paths", "instructions", "capacity"]);
+        for row in ROWS {
+            let what = row.what.replace(' ', "-");
+            assert!(["cpu", "memory"].iter().all(|kind| page.contains(&format!("cost/{what}-{kind}.svg"))), "{what}");
+        }
+    }
+
+    #[test]
     fn what_lies_beyond_is_drawn_and_marked() {
         let capacity = capacity(&figures()).unwrap();
         assert!(capacity.contains("\n| 1,000 | 12 MB | 4 MB | 0.01 % | 0.51 % |\n"), "{capacity}");

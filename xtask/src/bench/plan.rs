@@ -37,7 +37,8 @@ impl Plan {
         Self { turns: 5, time: Duration::from_secs(5), retries: 2, ..Self::quick() }
     }
 
-    /// Measures, and again where others took too much of the server's core. The run in which they took the least counts.
+    /// Measures, and again where others took too much of the server's core. The run in which they took the least
+    /// counts.
     pub(super) fn least_disturbed(&self, mut measure: impl FnMut() -> Result<Measured>) -> Result<Measured> {
         let mut best = measure()?;
         for _ in 0..self.retries {

@@ -46,6 +46,10 @@ impl Turns {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// The median of what others took of the server's core.
     pub(super) fn others_share(&self) -> Option<f64> {
         median(&self.others_shares)
