@@ -5,7 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
+use rustix::io::retry_on_intr;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::answers::{Answers, Part};
@@ -152,7 +154,8 @@ impl Crowd {
     fn wait(&mut self, patience: Duration) -> io::Result<()> {
         self.ready.clear();
         let patience = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: patience.subsec_nanos().into() };
-        epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.ready), Some(&patience))?;
+        // A child that ends interrupts it.
+        retry_on_intr(|| epoll::wait(&self.epoll, spare_capacity(&mut self.ready), Some(&patience)))?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 
 use super::api::Job;
 use super::crowd::{Crowd, Seen};
@@ -188,7 +189,8 @@ impl Run {
             PollFd::from_borrowed_fd(self.crowd.wakes(), PollFlags::IN),
         ];
         let looked_at = if self.is_lazy { &mut both[..1] } else { &mut both[..] };
-        poll(looked_at, Some(&patience))?;
+        // A child that ends interrupts it.
+        retry_on_intr(|| poll(looked_at, Some(&patience)))?;
         Ok(!both[1].revents().is_empty())
     }
 
