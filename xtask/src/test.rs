@@ -1,49 +1,35 @@
 //! `cargo xtask test`: everything that has to pass.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::{Args, ValueEnum};
-use tidings_testkit::broker;
-use tokio::runtime::Runtime;
 
-use crate::demo::program::{self, Program};
 use crate::install::Install;
 use crate::workspace::{Package, Workspace, cargo};
-use crate::{Result, foreign, tidy};
+use crate::{Result, tidy};
 
 mod features;
+mod outside;
 mod runner;
 mod tally;
 mod web;
 
 use features::FeatureSet;
-use runner::Runner;
+pub(crate) use outside::MARKS;
+use outside::SharedBroker;
+use runner::{Runner, Step};
 
 /// The packages whose features are the transports: each set of them has to work.
 const HOSTS: &[&str] = &["tidings", "tidings-server"];
-/// Marks a test that needs a broker, so that plain `cargo test` names it and leaves it out.
-const NEEDS_A_BROKER: &str = "#[ignore = \"needs a broker: cargo xtask test\"]";
-/// Marks a test that needs a browser, likewise.
-const NEEDS_A_BROWSER: &str = "#[ignore = \"needs a browser: cargo xtask test\"]";
-
-/// Marks a test of clients that nobody here wrote.
-const NEEDS_CLIENTS: &str = "#[ignore = \"needs clients from elsewhere: cargo xtask test\"]";
-/// All the marks there are.
-pub(crate) const MARKS: [&str; 3] = [NEEDS_A_BROKER, NEEDS_A_BROWSER, NEEDS_CLIENTS];
-
-/// Tells the tests where the command line is.
-const CLI_VARIABLE: &str = "TIDINGS_CLI";
-
-/// How many tests that wait for others, for brokers to start say, run at once.
-const AT_ONCE: usize = 3;
+/// How many commands that wait for others, for brokers to start say, run at once.
+const AT_ONCE: usize = 4;
 
 /// Run everything that has to pass: checks, tests, and the features' combinations.
 ///
-/// Without PART all parts run, in the order below. Each command is shown as it begins, and its output if it fails;
-/// a failure does not keep the rest from running. The last line is `N passed, N failed, N skipped`: tests, and
-/// among the failed also the other commands that failed. The exit code is 0 only if nothing failed.
+/// Without PART all parts run, in the order below; some run beside each other. Each command is shown as it begins, and
+/// its output if it fails; a failure does not keep the rest from running. The last line is
+/// `N passed, N failed, N skipped`: tests, and among the failed also the other commands that failed. The exit code is 0
+/// only if nothing failed.
 ///
 /// Tests that need a broker run against the one that TIDINGS_AMQP_URL names, or else against a private node of the
 /// installed RabbitMQ, which ends with the tests. Tests that need a browser drive Chromium, and keep pictures of what
@@ -70,7 +56,7 @@ pub(crate) struct Options {
 }
 
 /// In the order in which they run: what is quick to fail first, then so that each finds built what it shares with
-/// others.
+/// others. Last are those that run beside each other, and of these first what takes longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// The code is formatted.
@@ -83,16 +69,16 @@ enum Part {
     Unit,
     /// The documentation has no warning, and its examples work.
     Doc,
-    /// The tests of the JavaScript module, in Node.
-    Web,
-    /// The tests that need a broker.
-    Broker,
-    /// The tests that need a browser.
-    Browser,
-    /// The tests of clients that nobody here wrote: they need a broker too, Node 20, Python and curl.
-    Foreign,
     /// The packages with fewer features: the facade and the server in every combination of transports.
     Matrix,
+    /// The tests that need a browser.
+    Browser,
+    /// The tests that need a broker.
+    Broker,
+    /// The tests of clients that nobody here wrote: they need a broker too, Node 20, Python and curl.
+    Foreign,
+    /// The tests of the JavaScript module, in Node.
+    Web,
     /// `cargo xtask demo` passes, with AMQP.
     Demo,
     /// `cargo xtask demo` finds one byte that was changed on the way, over HTTP and over AMQP.
@@ -102,25 +88,38 @@ enum Part {
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     let mut runner = Runner::default();
-    for part in Part::value_variants() {
-        if !options.parts.is_empty() && !options.parts.contains(part) {
-            continue;
-        }
-        let value = part.to_possible_value();
-        let name = value.as_ref().map_or("part", |value| value.get_name());
-        runner.part(name, |runner| match part {
-            Part::Fmt => fmt(runner),
-            Part::Tidy => lists_agree(runner, &workspace),
-            Part::Clippy => clippy(runner, &workspace),
-            Part::Unit => unit(runner, &workspace),
-            Part::Doc => doc(runner, &workspace),
-            Part::Web => web::run(runner, &workspace, options.install()),
-            Part::Broker => broker_tests(runner, &workspace, options),
-            Part::Browser => browser_tests(runner, &workspace, options),
-            Part::Foreign => foreign_tests(runner, &workspace, options),
-            Part::Matrix => matrix(runner, &workspace),
-            Part::Demo => runner.check(demo(options)),
-            Part::Spoil => spoil(runner, options),
+    let mut broker = SharedBroker::default();
+    let is_asked = |part: &Part| options.parts.is_empty() || options.parts.contains(part);
+    let parts: Vec<Part> = Part::value_variants().iter().copied().filter(is_asked).collect();
+    for together in parts.chunk_by(|one, next| one.is_beside(*next)) {
+        let names: Vec<String> = together.iter().map(|part| part.name()).collect();
+        runner.part(&names.join(", "), |runner| {
+            let mut steps = Vec::new();
+            for part in together {
+                let found = match part {
+                    Part::Fmt => Ok(fmt()),
+                    Part::Tidy => lists_agree(runner, &workspace),
+                    Part::Clippy => Ok(clippy(&workspace)),
+                    Part::Unit => Ok(unit(&workspace)),
+                    Part::Doc => Ok(doc(&workspace)),
+                    Part::Matrix => Ok(matrix(&workspace)),
+                    Part::Browser => outside::browser(&workspace, options),
+                    Part::Broker => outside::broker(&workspace, options, &mut broker),
+                    Part::Foreign => outside::foreign(&workspace, options, &mut broker),
+                    Part::Web => web::steps(runner, &workspace, options.install()),
+                    Part::Demo => Ok(outside::demo(options)),
+                    Part::Spoil => Ok(outside::spoil(options)),
+                };
+                match found {
+                    Ok(found) => steps.extend(found),
+                    Err(error) => runner.fail(&error.to_string()),
+                }
+            }
+            if together.iter().all(|part| part.mostly_waits()) {
+                runner.run_at_once(AT_ONCE, steps);
+            } else {
+                steps.into_iter().for_each(|step| runner.run(step));
+            }
         });
     }
     let passed = runner.summary();
@@ -128,125 +127,64 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn fmt(runner: &mut Runner) {
+impl Part {
+    /// Parts that mostly wait: those of one row run beside each other.
+    ///
+    /// The tests of the first start the server as `cargo test` builds it, those of the second as `cargo build` does, and
+    /// each of the two programs is put in the place of the other. So no test may run while cargo builds for another row.
+    const ROWS: [&[Self]; 3] =
+        [&[Self::Unit], &[Self::Browser, Self::Broker, Self::Foreign], &[Self::Web, Self::Demo, Self::Spoil]];
+
+    /// Whether its steps gain by running beside each other. Those of the others keep all cores busy by themselves.
+    fn mostly_waits(self) -> bool {
+        Self::ROWS.iter().any(|row| row.contains(&self))
+    }
+
+    /// Whether it runs beside another part.
+    fn is_beside(self, other: Self) -> bool {
+        Self::ROWS.iter().any(|row| row.contains(&self) && row.contains(&other))
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(|| format!("{self:?}"), |value| value.get_name().to_owned())
+    }
+}
+
+fn fmt() -> Vec<Step> {
     let mut command = cargo();
     command.args(["fmt", "--all", "--check"]);
-    runner.check(command);
+    vec![Step::check(command)]
 }
 
-fn lists_agree(runner: &mut Runner, workspace: &Workspace) {
-    match tidy::findings(workspace) {
-        Ok(findings) => findings.iter().for_each(|finding| runner.fail(&finding.to_string())),
-        Err(error) => runner.fail(&error.to_string()),
-    }
+fn lists_agree(runner: &mut Runner, workspace: &Workspace) -> Result<Vec<Step>> {
+    tidy::findings(workspace)?.iter().for_each(|finding| runner.fail(&finding.to_string()));
+    Ok(Vec::new())
 }
 
-fn clippy(runner: &mut Runner, workspace: &Workspace) {
-    for package in &workspace.packages {
-        runner.check(clippy_command(package, &everything(package)));
-    }
+fn clippy(workspace: &Workspace) -> Vec<Step> {
+    let commands = workspace.packages.iter().map(|package| clippy_command(package, &everything(package)));
+    commands.map(Step::check).collect()
 }
 
 /// One package at a time: in a build of the whole workspace the features that one package asks of a dependency are
 /// there for all, and hide that another has not asked.
-fn unit(runner: &mut Runner, workspace: &Workspace) {
-    for package in &workspace.packages {
-        runner.test(&package.name, unit_command(package, &everything(package)));
-    }
+fn unit(workspace: &Workspace) -> Vec<Step> {
+    // Backwards, as those of the server take the longest, and it is the last but one.
+    let packages = workspace.packages.iter().rev();
+    packages.map(|package| Step::test(&package.name, unit_command(package, &everything(package)))).collect()
 }
 
-fn doc(runner: &mut Runner, workspace: &Workspace) {
+fn doc(workspace: &Workspace) -> Vec<Step> {
     let is_library = |package: &&Package| workspace.files.contains_key(&package.path("src/lib.rs"));
-    for package in workspace.packages.iter().filter(is_library) {
+    let steps = workspace.packages.iter().filter(is_library).flat_map(|package| {
         let all = everything(package);
         let mut pages = package_command("doc", package, &all);
         pages.arg("--no-deps").env("RUSTDOCFLAGS", "-D warnings");
-        runner.check(pages);
         let mut examples = package_command("test", package, &all);
         examples.arg("--doc");
-        runner.test(&package.name, examples);
-    }
-}
-
-fn broker_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
-    if options.no_broker {
-        println!("   left out (--no-broker)");
-        return;
-    }
-    let broker = match crate::broker::obtain(options.install()) {
-        Ok(broker) => broker,
-        Err(error) => return runner.fail(&format!("{error}. Or leave these tests out: --no-broker")),
-    };
-    // Nodes take memory, and a fault that one test makes must not fail another: in each target one test at a time.
-    let commands = marked(workspace, NEEDS_A_BROKER).map(|(package, mut command)| {
-        command.env(broker::URL_VARIABLE, broker.url());
-        command.args(["--", "--ignored", "--test-threads=1"]);
-        (package.name.clone(), command)
+        [Step::check(pages), Step::test(&package.name, examples)]
     });
-    runner.test_at_once(AT_ONCE, commands);
-}
-
-fn foreign_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
-    if options.no_foreign || options.no_broker {
-        println!("   left out ({})", if options.no_foreign { "--no-foreign" } else { "--no-broker" });
-        return;
-    }
-    let needed = || -> Result<_> {
-        Ok((crate::broker::obtain(options.install())?, foreign::obtain(&workspace.root, options.install())?))
-    };
-    let (broker, folder) = match needed() {
-        Ok(needed) => needed,
-        Err(error) => return runner.fail(&format!("{error}. Or leave these tests out: --no-foreign")),
-    };
-    for (package, mut command) in marked(workspace, NEEDS_CLIENTS) {
-        command.env(broker::URL_VARIABLE, broker.url()).env(foreign::VARIABLE, &folder);
-        command.args(["--", "--ignored"]);
-        runner.test(&package.name, command);
-    }
-}
-
-fn browser_tests(runner: &mut Runner, workspace: &Workspace, options: &Options) {
-    if options.no_browser {
-        println!("   left out (--no-browser)");
-        return;
-    }
-    if let Err(error) = crate::browser::obtain(options.install()) {
-        return runner.fail(&format!("{error}. Or leave these tests out: --no-browser"));
-    }
-    let cli = match build(program::CLI) {
-        Ok(cli) => cli,
-        Err(error) => return runner.fail(&error.to_string()),
-    };
-    for (package, mut command) in marked(workspace, NEEDS_A_BROWSER) {
-        // Most of them wait most of the time, for a proxy that has to misbehave for a while.
-        command.env(CLI_VARIABLE, &cli).args(["--", "--ignored", "--test-threads=4"]);
-        runner.test(&package.name, command);
-    }
-}
-
-/// Builds a program that tests start by its path.
-fn build(program: Program) -> Result<PathBuf> {
-    Runtime::new()?.block_on(program.build())
-}
-
-/// For each target that has tests with this mark, the command that builds and runs it: in others there may be tests
-/// with another mark.
-fn marked<'a>(workspace: &'a Workspace, mark: &'a str) -> impl Iterator<Item = (&'a Package, Command)> {
-    workspace.packages.iter().flat_map(move |package| {
-        let files = workspace.rust_files(&package.folder).filter(|(_, text)| text.contains(mark));
-        let targets: BTreeSet<&str> = files.filter_map(|(path, _)| test_target(package, path)).collect();
-        targets.into_iter().map(move |target| {
-            let mut command = package_command("test", package, &everything(package));
-            command.args(["--test", target]);
-            (package, command)
-        })
-    })
-}
-
-/// The integration test that a file belongs to: `tests/name.rs` or `tests/name/….rs`.
-fn test_target<'a>(package: &Package, path: &'a str) -> Option<&'a str> {
-    let below = path.strip_prefix(&package.folder)?.strip_prefix("/tests/")?;
-    below.split('/').next()?.split('.').next()
+    steps.collect()
 }
 
 /// Every package with none and each of its features alone; the hosts moreover with each combination, and they are
@@ -254,49 +192,32 @@ fn test_target<'a>(package: &Package, path: &'a str) -> Option<&'a str> {
 /// build.
 ///
 /// Clippy stands for `cargo check --all-targets` here: it does all that `check` does, and gives its warnings.
-fn matrix(runner: &mut Runner, workspace: &Workspace) {
+fn matrix(workspace: &Workspace) -> Vec<Step> {
+    let mut steps = Vec::new();
     for package in &workspace.packages {
         let is_host = HOSTS.contains(&package.name.as_str());
         let sets = if is_host { FeatureSet::combinations(package) } else { FeatureSet::none_and_each(package) };
         for set in sets {
-            runner.check(clippy_command(package, &set));
+            steps.push(Step::check(clippy_command(package, &set)));
             if is_host && set.is_none_or_one() {
                 // Without what the tests depend on, which may hide that the package asks too little of a dependency.
-                runner.check(package_command("build", package, &set));
+                steps.push(Step::check(package_command("build", package, &set)));
                 let mut tests = package_command("test", package, &set);
                 tests.arg("--no-fail-fast");
-                runner.test(&package.name, tests);
+                steps.push(Step::test(&package.name, tests));
             }
         }
         if is_host {
-            runner.check(package_command("build", package, &everything(package)));
+            steps.push(Step::check(package_command("build", package, &everything(package))));
         }
     }
-}
-
-/// A comparison that could not fail would be none.
-fn spoil(runner: &mut Runner, options: &Options) {
-    let transports: &[&str] = if options.no_broker { &["sse"] } else { &["sse", "amqp"] };
-    for transport in transports {
-        let mut command = demo(options);
-        command.args(["--spoil", transport]);
-        runner.check_fails(command, &format!("{transport} differs from "));
-    }
+    steps
 }
 
 impl Options {
     fn install(&self) -> Install {
         if self.no_install { Install::Forbidden } else { Install::Allowed }
     }
-}
-
-fn demo(options: &Options) -> Command {
-    let mut command = cargo();
-    command.args(["xtask", "demo", if options.no_broker { "--no-broker" } else { "--need-broker" }]);
-    if options.no_install {
-        command.arg("--no-install");
-    }
-    command
 }
 
 fn clippy_command(package: &Package, features: &FeatureSet) -> Command {

@@ -5,24 +5,18 @@ mod support;
 use lapin::{BasicProperties, types::FieldTable};
 use support::{Client, Names, logged, start, until};
 use tidings_testkit::broker::{Error, Node};
-use tokio::sync::{Mutex, MutexGuard};
 
 const WAIT: &str = r#"{"kind":"wait"}"#;
-
-/// Nodes are large and slow to start: these tests run one after another.
-static TURN: Mutex<()> = Mutex::const_new(());
 
 /// A node, which is talked to on a thread where waiting harms nobody.
 struct Broker {
     node: Option<Node>,
-    _turn: MutexGuard<'static, ()>,
 }
 
 impl Broker {
     async fn start() -> Self {
-        let turn = TURN.lock().await;
         let node = tokio::task::spawn_blocking(Node::start).await.expect("no panic");
-        Self { node: Some(node.expect("a broker")), _turn: turn }
+        Self { node: Some(node.expect("a broker")) }
     }
 
     fn url(&self) -> String {

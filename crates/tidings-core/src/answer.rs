@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_core::future::BoxFuture;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
@@ -16,12 +17,12 @@ use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
 use crate::{
     cursor::Cursor,
     feed::{Follow, Page, Watch},
-    framing::Framing,
+    framing::{Coding, Framing},
     log::Limit,
     names::JobId,
     problem::Problem,
     pulse::Pulse,
-    stream::StreamBody,
+    stream::{EventStream, StreamBody},
 };
 
 /// What an endpoint answers with.
@@ -160,6 +161,35 @@ impl Body {
         Self(Repr::Stream(Box::new(stream)))
     }
 
+    /// The stream of events that this is, for who goes on with it without HTTP's help; nothing where it is another body.
+    /// What was sent of it by then is not sent again, and nothing is left of the body.
+    #[must_use]
+    pub fn take_stream(&mut self) -> Option<EventStream> {
+        let Repr::Stream(_) = self.0 else { return None };
+        match std::mem::replace(&mut self.0, Repr::Whole(Bytes::new())) {
+            Repr::Stream(stream) => Some(EventStream::new(stream)),
+            Repr::Whole(_) | Repr::Boxed(_) => None,
+        }
+    }
+
+    /// Whether it is a stream of events.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        matches!(self.0, Repr::Stream(_))
+    }
+
+    /// The whole body, waited for where it is not there as a whole. One that breaks off is what came of it.
+    pub(crate) async fn into_whole(mut self) -> Bytes {
+        if let Repr::Whole(bytes) = self.0 {
+            return bytes;
+        }
+        let mut whole = Vec::new();
+        while let Some(Ok(frame)) = self.frame().await {
+            whole.extend_from_slice(&frame.into_data().unwrap_or_default());
+        }
+        whole.into()
+    }
+
     /// The whole body, where it is there as a whole.
     #[must_use]
     pub fn as_bytes(&self) -> Option<&Bytes> {
@@ -190,7 +220,9 @@ impl HttpBody for Body {
         match &mut self.0 {
             Repr::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Repr::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Repr::Stream(stream) => stream.poll_chunk(cx).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes)))),
+            Repr::Stream(stream) => {
+                stream.poll_chunk(cx, Coding::Identity).map(|chunk| chunk.map(|bytes| Ok(Frame::data(bytes))))
+            }
             Repr::Boxed(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -218,6 +250,57 @@ impl fmt::Debug for Body {
             Repr::Whole(bytes) => f.debug_tuple("Body").field(bytes).finish(),
             Repr::Stream(_) | Repr::Boxed(_) => f.write_str("Body(…)"),
         }
+    }
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Reply {
+    /// It is answered.
+    Response(Response<Body>),
+    /// It is answered once there is news.
+    Held(Held),
+}
+
+impl Reply {
+    /// The answer, waited for where it is held. Dropping the future drops the request, which has no effect.
+    pub async fn into_response(self) -> Response<Body> {
+        match self {
+            Self::Response(response) => response,
+            Self::Held(held) => held.await.map(Body::from),
+        }
+    }
+}
+
+impl From<Response<Body>> for Reply {
+    fn from(response: Response<Body>) -> Self {
+        Self::Response(response)
+    }
+}
+
+/// The answer to a request that is held until there is news, its time is over, or the host shuts down. It keeps nothing
+/// of the request, so that it can be waited for without what the request came by, and its body is whole. Dropping it has
+/// no effect.
+#[must_use = "nobody is answered unless it is waited for"]
+pub struct Held(BoxFuture<'static, Response<Bytes>>);
+
+impl Held {
+    pub(crate) fn new(answer: impl Future<Output = Response<Bytes>> + Send + 'static) -> Self {
+        Self(Box::pin(answer))
+    }
+}
+
+impl Future for Held {
+    type Output = Response<Bytes>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Bytes>> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
     }
 }
 

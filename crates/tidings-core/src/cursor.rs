@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::text::{Decimal, push_hex};
+
 /// The greatest number that a cursor may name: the greatest whole number that every JSON reader keeps exactly.
 pub const MAX_NUMBER: u64 = (1 << 53) - 1;
 
@@ -75,6 +77,15 @@ impl Cursor {
         self.tag
     }
 
+    /// Writes it as it is shown.
+    pub(crate) fn push_to(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(Decimal::of(self.number).as_bytes());
+        if let Some(tag) = self.tag {
+            out.push(b'-');
+            push_hex(&tag.0.to_be_bytes(), out);
+        }
+    }
+
     /// Whether `tag`, which stands at this place in the log, may be what the cursor means.
     #[must_use]
     pub fn agrees_with(self, tag: Tag) -> bool {
@@ -127,6 +138,9 @@ mod tests {
     fn cursors_are_shown_and_read() {
         for text in ["12-9f3c1a2b", "12", "0", "9007199254740991-00000000"] {
             assert_eq!(text.parse::<Cursor>().map(|c| c.to_string()), Ok(text.to_owned()));
+            let mut written = Vec::new();
+            text.parse::<Cursor>().expect("a cursor").push_to(&mut written);
+            assert_eq!(written, text.as_bytes());
         }
         assert_eq!("0".parse(), Ok(Cursor::START));
         assert_eq!("00000000000000000000000012".parse(), Ok(Cursor::unchecked(12)));

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use crate::{
     json::Json,
     names::{CustomType, EventType, Kind},
+    text::push_string,
 };
 
 /// An event that has no number yet.
@@ -20,7 +21,8 @@ impl Draft {
     /// The first event of every job.
     #[must_use]
     pub fn queued(kind: &Kind, input: &Json) -> Self {
-        Self::built(EventType::Queued, format!(r#"{{"kind":"{kind}","input":{input}}}"#))
+        let (kind, input) = (kind.as_str().as_bytes(), input.as_bytes());
+        Self::built(EventType::Queued, [&br#"{"kind":""#[..], kind, &br#"","input":"#[..], input, &b"}"[..]].concat())
     }
 
     /// An attempt begins; the first has number 1.
@@ -38,12 +40,13 @@ impl Draft {
     /// A line that a job has printed; `stream` is `stdout`, `stderr` or a name of the host's own.
     #[must_use]
     pub fn log(stream: &str, line: &str) -> Self {
-        #[derive(Serialize)]
-        struct Log<'a> {
-            stream: &'a str,
-            line: &'a str,
-        }
-        Self::built(EventType::Log, to_text(&Log { stream, line }))
+        let mut data = Vec::with_capacity(r#"{"stream":"","line":""}"#.len() + stream.len() + line.len());
+        data.extend_from_slice(br#"{"stream":"#);
+        push_string(stream, &mut data);
+        data.extend_from_slice(br#","line":"#);
+        push_string(line, &mut data);
+        data.push(b'}');
+        Self::built(EventType::Log, data)
     }
 
     /// Somebody asked for the job to be cancelled.
@@ -118,7 +121,7 @@ impl Draft {
         self.kind.as_str().len() + self.data.as_bytes().len()
     }
 
-    fn built(kind: EventType, data: String) -> Self {
+    fn built(kind: EventType, data: impl Into<Bytes>) -> Self {
         Self { kind, data: Json::trusted(data.into()) }
     }
 }
@@ -203,7 +206,30 @@ pub(crate) struct Outcome<'a> {
     #[serde(borrow)]
     pub(crate) error: Option<&'a RawValue>,
     #[serde(rename = "reason")]
-    _reason: Option<String>,
+    _reason: Option<Text>,
+}
+
+/// A string, whichever.
+struct Text;
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Text, E> {
+                Ok(Text)
+            }
+        }
+
+        deserializer.deserialize_str(Visitor)
+    }
 }
 
 impl<'a> Outcome<'a> {
@@ -218,23 +244,23 @@ fn check(kind: &EventType, data: &Json) -> Result<(), String> {
         done: f64,
         total: Option<f64>,
         #[serde(rename = "unit")]
-        _unit: Option<String>,
+        _unit: Option<Text>,
         #[serde(rename = "message")]
-        _message: Option<String>,
+        _message: Option<Text>,
     }
     #[derive(Deserialize)]
     struct Printed {
         #[serde(rename = "stream")]
-        _stream: Option<String>,
+        _stream: Option<Text>,
         #[serde(rename = "line")]
-        _line: String,
+        _line: Text,
     }
     #[derive(Deserialize)]
     struct Described {
         #[serde(rename = "code")]
-        _code: String,
+        _code: Text,
         #[serde(rename = "message")]
-        _message: String,
+        _message: Text,
     }
     if !matches!(kind, EventType::Custom(_)) && !data.is_object() {
         return Err("an object is expected".to_owned());

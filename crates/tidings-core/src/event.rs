@@ -1,7 +1,5 @@
 //! Events: what happened to a job, numbered and sealed.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,6 +9,7 @@ use crate::{
     draft::Draft,
     json::Json,
     names::{EventType, JobId},
+    text::Decimal,
     time::Timestamp,
 };
 
@@ -33,15 +32,41 @@ impl Event {
     #[must_use]
     pub fn seal(job: JobId, before: (u64, Tag), time: Timestamp, draft: &Draft) -> Self {
         let seq = before.0 + 1;
-        let mut text = String::with_capacity(160 + draft.data().as_bytes().len());
-        // Writing to a `String` can't fail.
-        let _ = write!(text, r#"{{"job":"{job}","seq":{seq},"#);
+        let (digits, kind, data) = (Decimal::of(seq), draft.kind().as_str(), draft.data().as_bytes());
+        let cursor_len = r#""cursor":"-12345678","#.len() + digits.as_bytes().len();
+        // To the byte, as events are kept: the members' names, what stands between them, and their values.
+        let len = r#"{"job":"","seq":,"time":"","type":"","data":}"#.len()
+            + JobId::LENGTH
+            + digits.as_bytes().len()
+            + cursor_len
+            + Timestamp::LENGTH
+            + kind.len()
+            + data.len();
+        let mut text = Vec::with_capacity(len);
+        text.extend_from_slice(br#"{"job":""#);
+        text.extend_from_slice(&job.text());
+        text.extend_from_slice(br#"","seq":"#);
+        text.extend_from_slice(digits.as_bytes());
+        text.push(b',');
         let head = text.len();
-        let _ = write!(text, r#""time":"{time}","type":"{}","data":{}}}"#, draft.kind(), draft.data());
-        let tag = before.1.next(text.as_bytes());
-        text.insert_str(head, &format!(r#""cursor":"{}","#, Cursor::new(seq, tag)));
+        text.extend_from_slice(br#""time":""#);
+        text.extend_from_slice(&time.text());
+        text.extend_from_slice(br#"","type":""#);
+        text.extend_from_slice(kind.as_bytes());
+        text.extend_from_slice(br#"","data":"#);
+        text.extend_from_slice(data);
+        text.push(b'}');
+        let tag = before.1.next(&text);
+        // The cursor is not part of what it vouches for, and goes in between: it is written behind, and turned to its
+        // place.
+        text.extend_from_slice(br#""cursor":""#);
+        Cursor::new(seq, tag).push_to(&mut text);
+        text.extend_from_slice(br#"","#);
+        if let Some(rest) = text.get_mut(head..) {
+            rest.rotate_right(cursor_len);
+        }
         let json = Bytes::from(text);
-        let data = json.slice(json.len() - 1 - draft.data().as_bytes().len()..json.len() - 1);
+        let data = json.slice(json.len() - 1 - data.len()..json.len() - 1);
         Self { json, data: Json::trusted(data), job, seq, tag, time, kind: draft.kind().clone() }
     }
 

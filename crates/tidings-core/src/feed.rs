@@ -13,10 +13,9 @@ use futures_core::{Stream, future::BoxFuture};
 use crate::{
     cursor::Cursor,
     error::Error,
-    framing::Framing,
     log::{Batch, Entry, EventLog, Gap, Limit, More, Query, ReadOutcome, Scope},
     names::JobId,
-    recent::{CHUNK, Held},
+    recent::{CHUNK, Encoding, Held},
     snapshot::Snapshot,
     tail::Subscription,
 };
@@ -363,7 +362,7 @@ impl Follow {
     pub(crate) fn poll_framed(
         &mut self,
         cx: &mut Context<'_>,
-        framing: &'static Framing,
+        (framing, coding): Encoding,
         gap: impl Fn(&Gap) -> String,
     ) -> Poll<Option<Result<Bytes, ReadError>>> {
         loop {
@@ -371,7 +370,7 @@ impl Follow {
                 self.seen = self.subscription.version();
                 // The tail counts by job, as the cursor does only where it is about one.
                 let held = match self.scope.as_job() {
-                    Some(_) => self.subscription.recent(self.cursor.number(), framing),
+                    Some(_) => self.subscription.recent(self.cursor.number(), (framing, coding)),
                     None => Held::Elsewhere,
                 };
                 match held {
@@ -393,12 +392,14 @@ impl Follow {
             match std::task::ready!(self.poll_item(cx)) {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Some(Ok(Item::Gap(told))) => (framing.gap)(told.cursor, &gap(&told), &mut out),
+                Some(Ok(Item::Gap(told))) => {
+                    coding.encode(&mut out, |out| (framing.gap)(told.cursor, &gap(&told), out));
+                }
                 Some(Ok(Item::Events(batch))) => {
                     let mut taken = 0;
                     for entry in batch.iter() {
                         let before = out.len();
-                        (framing.event)(entry, self.scope.cursor(entry), &mut out);
+                        coding.encode(&mut out, |out| (framing.event)(entry, self.scope.cursor(entry), out));
                         if out.len() > CHUNK && before > 0 {
                             out.truncate(before);
                             break;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use crate::{cursor::Cursor, log::Entry};
 
 /// How one transport writes events into a stream.
@@ -24,8 +26,60 @@ impl Framing {
     }
 }
 
+/// How what a framing gives is put onto a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coding {
+    /// As it is: whoever sends it delimits it.
+    Identity,
+    /// As chunks (RFC 9112, 7.1), one for each event: so any run of events is a run of whole chunks, and the same bytes
+    /// serve all readers wherever each of them begins.
+    Chunked,
+}
+
+impl Coding {
+    /// Appends what `write` appends.
+    pub(crate) fn encode(self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = out.len();
+        write(out);
+        let length = out.len() - start;
+        if self == Self::Chunked && length > 0 {
+            let head = format!("{length:x}\r\n");
+            out.extend_from_slice(b"\r\n");
+            out.splice(start..start, head.into_bytes());
+        }
+    }
+
+    /// The same of bytes that are there.
+    pub(crate) fn encoded(self, bytes: Bytes) -> Bytes {
+        match self {
+            Self::Chunked if !bytes.is_empty() => {
+                let mut out = Vec::with_capacity(bytes.len() + 12);
+                self.encode(&mut out, |out| out.extend_from_slice(&bytes));
+                out.into()
+            }
+            Self::Identity | Self::Chunked => bytes,
+        }
+    }
+}
+
 impl fmt::Debug for Framing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Framing").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_says_how_long_it_is_and_nothing_is_no_chunk() {
+        let mut out = b"before".to_vec();
+        Coding::Chunked.encode(&mut out, |out| out.extend_from_slice(&[b'x'; 26]));
+        Coding::Chunked.encode(&mut out, |_| {});
+        // An empty chunk would end the body.
+        assert_eq!(String::from_utf8_lossy(&out), format!("before1a\r\n{}\r\n", "x".repeat(26)));
+        assert_eq!(Coding::Chunked.encoded(Bytes::from_static(b":\n")), "2\r\n:\n\r\n");
+        assert_eq!(Coding::Identity.encoded(Bytes::from_static(b":\n")), ":\n");
     }
 }

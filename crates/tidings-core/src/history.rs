@@ -1,6 +1,9 @@
 //! The events of one job that are kept in memory.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     cursor::Tag,
@@ -24,7 +27,7 @@ pub(crate) struct History {
     open: Vec<Entry>,
     open_bytes: usize,
     /// A copy of the open ones for readers, made by who asks first.
-    shared: Option<Arc<[Entry]>>,
+    shared: OnceLock<Arc<[Entry]>>,
     len: usize,
     bytes: usize,
 }
@@ -61,20 +64,26 @@ impl History {
     }
 
     pub(crate) fn push(&mut self, entry: Entry) {
+        let (cost, terminal) = (cost(&entry), entry.event.is_terminal());
         self.len += 1;
-        self.bytes += cost(&entry);
-        self.open_bytes += cost(&entry);
+        self.bytes += cost;
+        self.open_bytes += cost;
         self.open.push(entry);
-        self.shared = None;
+        self.shared.take();
         if self.open.len() >= SEALED_AT || self.open_bytes >= CHUNK {
             self.seal();
+        }
+        if terminal {
+            // Nothing follows, and there may be very many jobs that are over.
+            self.open.shrink_to_fit();
         }
     }
 
     fn seal(&mut self) {
         self.open_bytes = 0;
         if !self.open.is_empty() {
-            self.sealed.push_back(std::mem::take(&mut self.open).into());
+            // The room stays for those that follow: who has filled a chunk is likely to fill another.
+            self.sealed.push_back(self.open.drain(..).collect());
         }
     }
 
@@ -85,31 +94,29 @@ impl History {
     }
 
     /// Takes the oldest event out and folds it into what was dropped: `count` events of the whole log by now.
-    pub(crate) fn drop_first(&mut self, count: u64) -> Option<Entry> {
+    /// Gives its position.
+    pub(crate) fn drop_first(&mut self, count: u64) -> Option<u64> {
         if self.sealed.is_empty() {
-            self.shared = None;
+            self.shared.take();
             self.seal();
         }
         let chunk = self.sealed.front()?;
-        let entry = chunk.get(self.skip)?.clone();
-        self.skip += 1;
-        if self.skip == chunk.len() {
-            self.sealed.pop_front();
-            self.skip = 0;
-        }
+        let entry = chunk.get(self.skip)?;
+        let position = entry.position;
         self.len -= 1;
-        self.bytes -= cost(&entry);
-        self.fold(&entry, count);
-        Some(entry)
-    }
-
-    fn fold(&mut self, entry: &Entry, count: u64) {
+        self.bytes -= cost(entry);
         let folded = match self.dropped.take() {
             Some(Folded { mut job, .. }) => Arc::make_mut(&mut job).apply(&entry.event).map(|()| job),
             None => Snapshot::open(&entry.event).map(Arc::new),
         };
         // The ledger has folded the same events in before, so this one fits too.
-        self.dropped = folded.ok().map(|job| Folded { job, position: entry.position, count });
+        self.dropped = folded.ok().map(|job| Folded { job, position, count });
+        self.skip += 1;
+        if self.skip == chunk.len() {
+            self.sealed.pop_front();
+            self.skip = 0;
+        }
+        Some(position)
     }
 
     /// The event with this seq, where it is kept.
@@ -128,13 +135,13 @@ impl History {
     }
 
     /// Events in a row that follow the one with the seq `after`: as many as one chunk has of them, up to the limit.
-    pub(crate) fn read(&mut self, after: u64, limit: Limit) -> Batch {
+    pub(crate) fn read(&self, after: u64, limit: Limit) -> Batch {
         let kept = (after + 1).saturating_sub(self.first_seq());
         let at = usize::try_from(kept).unwrap_or(usize::MAX).saturating_add(self.skip);
         let (chunk, at) = self.locate(at);
         let entries = match self.sealed.get(chunk) {
             Some(sealed) => sealed.clone(),
-            None => self.shared.get_or_insert_with(|| self.open.as_slice().into()).clone(),
+            None => self.shared.get_or_init(|| self.open.as_slice().into()).clone(),
         };
         let mut bytes = 0;
         let wanted = entries.get(at..).unwrap_or_default().iter().take(limit.events.max(1)).enumerate();
@@ -190,7 +197,7 @@ mod tests {
             .collect()
     }
 
-    fn seqs(history: &mut History, mut after: u64, limit: Limit) -> Vec<u64> {
+    fn seqs(history: &History, mut after: u64, limit: Limit) -> Vec<u64> {
         let mut all = Vec::new();
         loop {
             let batch = history.read(after, limit);
@@ -245,7 +252,7 @@ mod tests {
                 let first = history.first_seq();
                 prop_assert_eq!(history.len() as u64, last + 1 - first);
                 let limit = Limit { events: limit, ..ALL };
-                prop_assert_eq!(seqs(&mut history, first - 1, limit), (first..=last).collect::<Vec<_>>());
+                prop_assert_eq!(seqs(&history, first - 1, limit), (first..=last).collect::<Vec<_>>());
                 for seq in [first, first + 1, (first + last) / 2, last] {
                     let want = (first..=last).contains(&seq).then_some(seq);
                     prop_assert_eq!(history.get(seq).map(|entry| entry.event.seq()), want);

@@ -3,23 +3,23 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     fmt,
+    future::poll_fn,
     panic::AssertUnwindSafe,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use parking_lot::Mutex;
-use sha2::Sha256;
 use tokio::sync::Notify;
 
 use crate::{
     draft::Draft,
-    error::{Error, ErrorKind},
+    error::Error,
     feed::{Feed, Page, ReadError},
     leases::Leases,
     ledger::{Digest, Intent, Opening, Refusal, Reporter, SameBody, Write},
@@ -31,7 +31,9 @@ use crate::{
     shutdown::Shutdown,
     snapshot::{Detail, Snapshot, State},
     submission::{Runs, Submission},
+    text::Object,
     time::Clock,
+    tokens::Tokens,
     transport::Links,
     worker::Worker,
 };
@@ -58,8 +60,7 @@ pub(crate) struct Inner {
     pub(crate) leases: Leases,
     /// Set once all transports are mounted, which need the jobs for that.
     links: OnceLock<Links>,
-    /// What the tokens of reporters are made of.
-    secret: [u8; 32],
+    tokens: Tokens,
 }
 
 /// A worker, and how long a job may take it.
@@ -104,7 +105,7 @@ impl Jobs {
         shutdown: Shutdown,
         secret: Option<[u8; 32]>,
     ) -> Result<Self, Error> {
-        let secret = secret.map_or_else(random, Ok)?;
+        let tokens = Tokens::new(secret)?;
         Ok(Self(Arc::new(Inner {
             feed: Feed::new(log.clone()),
             log,
@@ -118,7 +119,7 @@ impl Jobs {
             closed: AtomicBool::new(false),
             leases: Leases::default(),
             links: OnceLock::new(),
-            secret,
+            tokens,
         })))
     }
 
@@ -133,7 +134,7 @@ impl Jobs {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Outside of a tokio runtime, where the log takes its time.
     pub async fn submit(&self, submission: Submission) -> Result<Accepted, Problem> {
         if self.0.shutdown.has_begun() {
             return Err(ProblemKind::ShuttingDown.into());
@@ -141,23 +142,32 @@ impl Jobs {
         if let Runs::Here = submission.runs {
             self.check(&submission.kind, &submission.input)?;
         }
-        // A task of its own: who submits may hang up at any time, and a job that is written has to be run.
         let jobs = self.clone();
-        let opened = tokio::spawn(async move { jobs.open(submission).await });
+        let mut opening = Box::pin(async move { jobs.open(submission).await });
         // It panics where the log does, and whoever submits gets an answer.
-        opened.await.unwrap_or_else(|_| Err(ProblemKind::Internal.into()))
+        let begun = poll_fn(|cx| {
+            let polled = std::panic::catch_unwind(AssertUnwindSafe(|| opening.as_mut().poll(cx)));
+            Poll::Ready(polled.unwrap_or_else(|_| Poll::Ready(Err(ProblemKind::Internal.into()))))
+        });
+        match begun.await {
+            Poll::Ready(opened) => opened,
+            // A task of its own where the log takes its time: who submits may hang up, and a job that is written has to
+            // be run.
+            Poll::Pending => tokio::spawn(opening).await.unwrap_or_else(|_| Err(ProblemKind::Internal.into())),
+        }
     }
 
     async fn open(&self, submission: Submission) -> Result<Accepted, Problem> {
         let Submission { kind, input, runs, key } = submission;
         let job = JobId::new();
         let mut drafts = vec![Draft::queued(&kind, &input)];
-        let mut reporter = None;
+        let mut report = None;
         if let Runs::Outside { lease } = runs {
             drafts.push(Draft::started(1));
-            reporter = Some(Reporter { token: Digest::of(self.token(job).as_bytes()), lease });
+            report = Some(Report { token: self.0.tokens.of(job), lease });
         }
-        let opening = Opening { key, reporter };
+        let reporter = |report: &Report| Reporter { token: Digest::of(report.token.as_bytes()), lease: report.lease };
+        let opening = Opening { key, reporter: report.as_ref().map(reporter) };
         let opened = match self.write(job, Intent::Open(opening), drafts).await {
             Ok(Ok(appended)) => Ok(appended.job),
             Ok(Err(refusal)) => return self.not_opened(refusal).await,
@@ -180,7 +190,7 @@ impl Jobs {
             }
             Runs::Outside { lease } => self.0.leases.begin(job, lease),
         }
-        Ok(self.accepted(opened?))
+        Ok(Accepted { job: opened?, report })
     }
 
     async fn not_opened(&self, refusal: Refusal) -> Result<Accepted, Problem> {
@@ -191,7 +201,10 @@ impl Jobs {
                     let detail = format!("the job {job} that was submitted with this key is no longer known");
                     Problem::new(ProblemKind::UnknownJob, detail)
                 })?;
-                Ok(self.accepted(known))
+                let reporter = self.0.log.reporter(known.id);
+                let report =
+                    reporter.map(|(reporter, _)| Report { token: self.0.tokens.of(known.id), lease: reporter.lease });
+                Ok(Accepted { job: known, report })
             }
             Refusal::KeyTaken { body: SameBody::No, .. } => {
                 let detail = "this idempotency key came with another body before";
@@ -215,21 +228,6 @@ impl Jobs {
     pub(crate) fn enqueue(&self, job: JobId) {
         self.0.waiting.lock().push_back(job);
         self.0.arrived.notify_one();
-    }
-
-    fn accepted(&self, job: Arc<Snapshot>) -> Accepted {
-        let reporter = self.0.log.reporter(job.id);
-        let report = reporter.map(|(reporter, _)| Report { token: self.token(job.id), lease: reporter.lease });
-        Accepted { job, report }
-    }
-
-    /// The token of a job's reporter: made anew from the job's id whenever it is asked for, so that just its digest is
-    /// kept.
-    fn token(&self, job: JobId) -> String {
-        // A key of any length will do for HMAC (RFC 2104), so this is never the empty one.
-        let mac = Hmac::<Sha256>::new_from_slice(&self.0.secret).map(|mac| mac.chain_update(job.to_string()));
-        let bytes = mac.map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Whether a token is that of this job's reporter.
@@ -366,14 +364,21 @@ impl Jobs {
             }
             out.extend_from_slice(entry.event.json());
         }
-        let gap = page.gap.as_ref().map_or_else(
-            || "null".to_owned(),
-            |gap| format!(r#"{{"requested":{},"resumed_at":{}}}"#, gap.requested, gap.resumed_at),
-        );
-        let (more, done) = (page.more == More::Now, page.more == More::Never);
-        let tail = format!(r#"],"cursor":"{}","more":{more},"done":{done},"gap":{gap}}}"#, page.cursor);
-        out.extend_from_slice(tail.as_bytes());
-        out
+        out.push(b']');
+        let mut out = Object::continued(out);
+        out.cursor("cursor", page.cursor);
+        out.bool("more", page.more == More::Now);
+        out.bool("done", page.more == More::Never);
+        match &page.gap {
+            None => out.json("gap", b"null"),
+            Some(gap) => {
+                let mut told = Object::with_capacity(64);
+                told.number("requested", gap.requested);
+                told.number("resumed_at", gap.resumed_at);
+                out.json("gap", &told.end());
+            }
+        }
+        out.end()
     }
 
     /// The data of a gap as JSON on one line: with the `job` that a reader of one job follows, or with the `jobs` that
@@ -431,12 +436,6 @@ impl fmt::Debug for Jobs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Jobs").field("log", &self.0.log).field("kinds", &self.0.kinds).finish_non_exhaustive()
     }
-}
-
-fn random() -> Result<[u8; 32], Error> {
-    let mut secret = [0; 32];
-    let filled = getrandom::fill(&mut secret).map(|()| secret);
-    filled.map_err(|e| Error::new(ErrorKind::Unavailable, "the system gives no randomness").with_source(e))
 }
 
 /// What a client is told where a write of its was refused.

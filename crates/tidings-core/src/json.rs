@@ -25,7 +25,13 @@ impl Json {
     /// no character and which half of the world's parsers refuse.
     pub fn parse(text: &[u8]) -> Result<Self, InvalidJson> {
         let raw: &RawValue = serde_json::from_slice(text).map_err(InvalidJson::syntax)?;
-        compact(raw.get()).map(Self)
+        compact(raw.get(), 0).map(Self)
+    }
+
+    /// Takes a value that was found within so many arrays and objects of a text, the rest of which holds nothing that
+    /// would be refused.
+    pub(crate) fn within(value: &RawValue, depth: usize) -> Result<Self, InvalidJson> {
+        compact(value.get(), depth).map(Self)
     }
 
     /// Writes a value as JSON.
@@ -75,7 +81,7 @@ impl Json {
     ///
     /// Where the value does not have that shape.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, InvalidJson> {
-        serde_json::from_slice(&self.0).map_err(InvalidJson::syntax)
+        serde_json::from_str(self.as_str()).map_err(InvalidJson::syntax)
     }
 
     /// A value within this one, read from this very text. It shares its memory where it is most of it: a small part
@@ -122,7 +128,7 @@ impl<'de> Deserialize<'de> for Json {
     /// Works with `serde_json` alone, as everything that keeps raw JSON does.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        compact(raw.get()).map(Self).map_err(serde::de::Error::custom)
+        compact(raw.get(), 0).map(Self).map_err(serde::de::Error::custom)
     }
 }
 
@@ -138,19 +144,22 @@ impl InvalidJson {
     }
 }
 
-/// Takes the white space out of a text whose grammar has been checked, and checks what the grammar does not say.
-fn compact(text: &str) -> Result<Bytes, InvalidJson> {
+/// Takes the white space out of a text whose grammar has been checked, and checks what the grammar does not say; it
+/// stands within so many arrays and objects.
+fn compact(text: &str, within: usize) -> Result<Bytes, InvalidJson> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
-    let mut depth = 0usize;
-    let mut at = 0;
+    let mut depth = within;
+    // Up to `at` it has been looked at, and from `kept` on it is still to be copied.
+    let (mut at, mut kept) = (0, 0);
     while let Some(&byte) = bytes.get(at) {
         match byte {
-            b' ' | b'\t' | b'\n' | b'\r' => {}
+            b' ' | b'\t' | b'\n' | b'\r' => {
+                out.extend_from_slice(bytes.get(kept..at).unwrap_or_default());
+                kept = at + 1;
+            }
             b'"' => {
-                let end = string_end(bytes, at)?;
-                out.extend_from_slice(bytes.get(at..end).unwrap_or_default());
-                at = end;
+                at = string_end(bytes, at)?;
                 continue;
             }
             b'{' | b'[' => {
@@ -158,16 +167,13 @@ fn compact(text: &str) -> Result<Bytes, InvalidJson> {
                 if depth > MAX_DEPTH {
                     return Err(InvalidJson(format!("nested more than {MAX_DEPTH} deep")));
                 }
-                out.push(byte);
             }
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                out.push(byte);
-            }
-            other => out.push(other),
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
         }
         at += 1;
     }
+    out.extend_from_slice(bytes.get(kept..).unwrap_or_default());
     Ok(out.into())
 }
 
@@ -176,26 +182,37 @@ fn string_end(bytes: &[u8], start: usize) -> Result<usize, InvalidJson> {
     let mut at = start + 1;
     let mut high_surrogate = false;
     loop {
+        // Most of a string is neither an escape nor its end.
+        let plain = plain(bytes.get(at..).unwrap_or_default());
+        at += plain;
         let escape = match bytes.get(at..) {
             Some([b'\\', b'u', digits @ ..]) => digits.get(..4).and_then(hex).map(Escape::Unit),
             Some([b'\\', _, ..]) => Some(Escape::Other),
             Some([b'"', ..]) => None,
-            Some([_, ..]) => Some(Escape::Not),
             // The grammar has been checked: a string ends.
-            Some([]) | None => return Ok(bytes.len()),
+            Some(_) | None => return Ok(bytes.len()),
         };
         let low = matches!(escape, Some(Escape::Unit(0xDC00..=0xDFFF)));
-        if high_surrogate != low {
+        if high_surrogate != low || (high_surrogate && plain > 0) {
             return Err(InvalidJson("a string holds half a surrogate pair".to_owned()));
         }
         high_surrogate = matches!(escape, Some(Escape::Unit(0xD800..=0xDBFF)));
         at += match escape {
             Some(Escape::Unit(_)) => 6,
             Some(Escape::Other) => 2,
-            Some(Escape::Not) => 1,
             None => return Ok(at + 1),
         };
     }
+}
+
+/// How many bytes there are before the first quote or backslash.
+fn plain(bytes: &[u8]) -> usize {
+    let ends = |byte: &u8| *byte == b'"' || *byte == b'\\';
+    let (chunks, _) = bytes.as_chunks::<16>();
+    // All of a chunk is looked at without a branch.
+    let whole = chunks.iter().take_while(|chunk| !chunk.iter().fold(false, |any, byte| any | ends(byte))).count();
+    let rest = bytes.get(16 * whole..).unwrap_or_default();
+    16 * whole + rest.iter().position(ends).unwrap_or(rest.len())
 }
 
 enum Escape {
@@ -203,8 +220,6 @@ enum Escape {
     Unit(u16),
     /// A backslash and one character.
     Other,
-    /// No escape.
-    Not,
 }
 
 fn hex(digits: &[u8]) -> Option<u16> {
@@ -250,6 +265,8 @@ mod tests {
         for bad in [r#""\ud800""#, r#""\udc00""#, r#""\ud800\ud800\udc00""#, r#"{"\ud800x":1}"#] {
             assert_eq!(kept(bad), None, "{bad}");
         }
+        let far = format!(r#"{{"{0}\ud83d{0}\udce8":1}}"#, "x".repeat(20));
+        assert_eq!(kept(&far), None);
         for good in [r#""\ud83d\udce8""#, r#""\\ud800""#, r#""\u0000""#] {
             assert_eq!(kept(good).as_deref(), Some(good));
         }

@@ -1,14 +1,11 @@
 //! Leases: which reporters outside have been silent for too long.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::names::JobId;
+use crate::names::{JobId, JobMap};
 
 /// The leases of all jobs that are reported from outside.
 #[derive(Debug, Default)]
@@ -20,7 +17,7 @@ pub(crate) struct Leases {
 
 #[derive(Debug, Default)]
 struct State {
-    leases: HashMap<JobId, Lease>,
+    leases: JobMap<Lease>,
     /// When to look at each lease again. That may be too early, as renewing one changes nothing here.
     due: BTreeSet<(Instant, JobId)>,
 }

@@ -12,7 +12,8 @@ use crate::{
     cursor::Tag,
     draft::Draft,
     event::Event,
-    names::{EventType, JobId, Kind},
+    log::Appended,
+    names::{EventType, JobId, JobMap, Kind},
     snapshot::{InvalidHistory, Snapshot, State},
     time::Timestamp,
 };
@@ -183,7 +184,7 @@ pub struct Capacity {
 /// It does no I/O and knows no clock: the same records give the same ledger, on whichever node.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    jobs: HashMap<JobId, Entry>,
+    jobs: JobMap<Entry>,
     /// The same jobs in the order of their ids, which is that of their submission.
     order: BTreeSet<JobId>,
     /// The jobs that are over, the longest ago first.
@@ -225,6 +226,11 @@ impl Ledger {
     /// The reason why the write can't be taken. [`Refusal::Overloaded`] for want of room for jobs is only said where no
     /// job is over: the log that asks has made room before, see [`overfull`](Self::overfull).
     pub fn admit(&self, write: &Write, position: u64, capacity: &Capacity) -> Result<Vec<Record>, Refusal> {
+        Ok(self.check(write, capacity)?.into_records(write, position))
+    }
+
+    /// Decides what [`admit`](Self::admit) decides, and numbers nothing yet.
+    pub(crate) fn check<'a>(&self, write: &'a Write, capacity: &Capacity) -> Result<Admitted<'a>, Refusal> {
         let entry = self.jobs.get(&write.job);
         let mut skip = 0;
         match (&write.intent, entry) {
@@ -232,7 +238,7 @@ impl Ledger {
             (Intent::Open(_), Some(_)) => return Err(Refusal::Malformed),
             (_, None) => return Err(Refusal::UnknownJob),
             (Intent::Delete, Some(entry)) if entry.snapshot.state.is_terminal() => {
-                return Ok(vec![Record::Deleted(write.job)]);
+                return Ok(Admitted::Deletion);
             }
             (Intent::Delete, Some(_)) => return Err(Refusal::StillRunning),
             (Intent::Report(Some(first)), Some(entry)) => {
@@ -245,12 +251,13 @@ impl Ledger {
             (_, Some(_)) => {}
         }
         let drafts = write.drafts.get(skip..).unwrap_or_default();
+        let before = entry.map_or((0, Tag::START), |entry| (entry.snapshot.seq, entry.snapshot.tag));
         if drafts.is_empty() {
             // Who repeats what was taken is told so, whatever became of the job; who has nothing to say is told that it
             // is over.
             return match entry.map(|entry| entry.snapshot.state) {
                 Some(state) if state.is_terminal() && write.drafts.is_empty() => Err(Refusal::JobOver(state)),
-                _ => Ok(Vec::new()),
+                _ => Ok(Admitted::Drafts(drafts, before)),
             };
         }
         if drafts.iter().rev().skip(1).any(|draft| draft.kind().is_terminal()) {
@@ -269,7 +276,7 @@ impl Ledger {
                 _ => {}
             }
         }
-        Ok(number(write, drafts, position, entry.map_or((0, Tag::START), |e| (e.snapshot.seq, e.snapshot.tag))))
+        Ok(Admitted::Drafts(drafts, before))
     }
 
     fn admit_opening(&self, opening: &Opening, drafts: &[Draft], capacity: &Capacity) -> Result<(), Refusal> {
@@ -408,6 +415,17 @@ impl Ledger {
         entry.reporter.map(|reporter| (reporter, entry.received))
     }
 
+    /// What a write has come to, for whoever wrote it.
+    pub(crate) fn appended(&self, job: JobId) -> Option<Appended> {
+        let entry = self.jobs.get(&job)?;
+        Some(Appended::new(entry.snapshot.clone(), entry.reporter.map_or(0, |_| entry.received)))
+    }
+
+    /// Since when the idempotency key is remembered that may be forgotten first.
+    pub(crate) fn oldest_key(&self) -> Option<Timestamp> {
+        self.keys_by_age.first().map(|(since, _)| *since)
+    }
+
     /// The idempotency key that a job was submitted with.
     #[must_use]
     pub fn key(&self, job: JobId) -> Option<&Arc<str>> {
@@ -428,19 +446,36 @@ impl Ledger {
     }
 }
 
-fn number(write: &Write, drafts: &[Draft], position: u64, mut before: (u64, Tag)) -> Vec<Record> {
-    let private = |first: bool| match &write.intent {
-        Intent::Open(opening) if first => Private::Opening(opening.clone()),
-        Intent::Report(_) => Private::Reported,
-        _ => Private::None,
-    };
-    (position + 1..)
-        .zip(drafts)
-        .map(|(position, draft)| {
-            let event = Event::seal(write.job, before, write.time, draft);
-            let record = Record::Event { position, private: private(before.0 == 0), event: event.clone() };
-            before = (event.seq(), event.tag());
-            record
-        })
-        .collect()
+/// What a write is admitted as.
+#[derive(Debug)]
+pub(crate) enum Admitted<'a> {
+    /// The job is to be forgotten.
+    Deletion,
+    /// These are to be numbered, beginning after the event with this seq and tag.
+    Drafts(&'a [Draft], (u64, Tag)),
+}
+
+impl Admitted<'_> {
+    /// What is to be kept of the write; `position` is the number of the last event in the whole log.
+    pub(crate) fn into_records(self, write: &Write, position: u64) -> Vec<Record> {
+        let (drafts, mut before) = match self {
+            Self::Deletion => return vec![Record::Deleted(write.job)],
+            Self::Drafts(drafts, before) => (drafts, before),
+        };
+        let private = |first: bool| match &write.intent {
+            Intent::Open(opening) if first => Private::Opening(opening.clone()),
+            Intent::Report(_) => Private::Reported,
+            _ => Private::None,
+        };
+        drafts
+            .iter()
+            .zip(position + 1..)
+            .map(|(draft, position)| {
+                let private = private(before.0 == 0);
+                let event = Event::seal(write.job, before, write.time, draft);
+                before = (event.seq(), event.tag());
+                Record::Event { position, private, event }
+            })
+            .collect()
+    }
 }

@@ -59,6 +59,7 @@
 //! transport, a log or a worker of their own.
 
 mod names;
+mod text;
 mod json;
 mod time;
 mod cursor;
@@ -78,6 +79,7 @@ mod feed;
 mod limits;
 mod problem;
 mod submission;
+mod tokens;
 mod jobs;
 mod worker;
 mod leases;
@@ -92,7 +94,7 @@ pub mod etag;
 mod host;
 
 pub use self::{
-    answer::{Answer, Answered, Body, Broken, Hold, Streaming},
+    answer::{Answer, Answered, Body, Broken, Held, Hold, Reply, Streaming},
     cursor::{Cursor, InvalidCursor, MAX_NUMBER, Tag},
     draft::{Draft, InvalidDraft, Progress},
     error::{Error, ErrorKind},
@@ -113,6 +115,7 @@ pub use self::{
     pulse::Pulse,
     shutdown::Shutdown,
     snapshot::{InvalidHistory, InvalidSnapshot, Snapshot, State},
+    stream::EventStream,
     submission::{Runs, Submission},
     tail::{Tail, Wake},
     target::{Params, Target, parse_cursor},

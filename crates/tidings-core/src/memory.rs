@@ -2,13 +2,13 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use serde::Deserialize;
 
 use crate::{
@@ -16,9 +16,9 @@ use crate::{
     error::{Error, ErrorKind},
     forgotten::{Dropped, Forgotten},
     history::History,
-    ledger::{Capacity, Ledger, Record, Refusal, Reporter, Write},
+    ledger::{Admitted, Capacity, KEY_MEMORY, Ledger, Record, Refusal, Reporter, Write},
     log::{Appended, Batch, Entry, EventLog, Gap, Limit, Listing, More, Query, Read, ReadOutcome, Scope, Selection},
-    names::JobId,
+    names::{JobId, JobMap},
     snapshot::Snapshot,
     tail::{Tail, Wake},
     time::{Clock, Timestamp},
@@ -71,7 +71,7 @@ impl Default for Retention {
 /// that run, and a job's snapshot stays for as long as the job is known.
 #[derive(Debug)]
 pub struct MemoryLog {
-    state: Mutex<State>,
+    state: RwLock<State>,
     tail: Arc<Tail>,
     retention: Retention,
     clock: Clock,
@@ -80,7 +80,7 @@ pub struct MemoryLog {
 #[derive(Debug, Default)]
 struct State {
     ledger: Ledger,
-    histories: HashMap<JobId, History>,
+    histories: JobMap<History>,
     /// Where the events of the whole log are to be found; dropped ones are passed over.
     index: VecDeque<Run>,
     /// The length at which the index is looked through for runs that lead nowhere.
@@ -95,7 +95,7 @@ struct State {
     dropped: Dropped,
     /// The same of jobs that are no longer known, with how the last of them ended.
     forgotten: Forgotten,
-    /// Who has to be woken up once the lock is let go of.
+    /// Who has to be woken up once the lock is let go of, because a job was forgotten.
     wakes: Vec<Wake>,
 }
 
@@ -123,7 +123,7 @@ impl MemoryLog {
     /// An empty log.
     #[must_use]
     pub fn new(retention: Retention) -> Self {
-        Self { state: Mutex::default(), tail: Arc::default(), retention, clock: Clock::system() }
+        Self { state: RwLock::default(), tail: Arc::default(), retention, clock: Clock::system() }
     }
 
     /// Takes the time by which jobs grow old from elsewhere.
@@ -137,17 +137,42 @@ impl MemoryLog {
         Capacity { jobs, waiting, bytes, keys }
     }
 
+    /// The present time, where something is to be forgotten by then. Of most logs nothing is, and the clock is not asked
+    /// where nothing ever could be.
+    fn is_due(&self, state: &State) -> Option<Timestamp> {
+        let (ended, key) = (state.ledger.longest_ended(), state.ledger.oldest_key());
+        if ended.is_none() && key.is_none() {
+            return None;
+        }
+        let (now, keep) = (self.clock.now(), Duration::from_secs(self.retention.ended_seconds));
+        let due = ended.is_some_and(|(finished, _)| now.since(finished) >= keep)
+            || key.is_some_and(|since| now.since(since) >= KEY_MEMORY);
+        due.then_some(now)
+    }
+
+    /// Looks at the state, once the jobs whose time is over are forgotten. Any number may do so at once.
+    fn look<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        let state = self.state.read();
+        if self.is_due(&state).is_none() {
+            return look(&state);
+        }
+        drop(state);
+        self.with_state(|state| look(state))
+    }
+
     /// Works on the state, once the jobs whose time is over are forgotten, and wakes up whom that concerns afterwards,
     /// without the lock.
     fn with_state<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
-        let mut state = self.state.lock();
-        let (now, keep) = (self.clock.now(), Duration::from_secs(self.retention.ended_seconds));
-        while let Some((finished, job)) = state.ledger.longest_ended()
-            && now.since(finished) >= keep
-        {
-            state.forget(job, &self.tail);
+        let mut state = self.state.write();
+        if let Some(now) = self.is_due(&state) {
+            let keep = Duration::from_secs(self.retention.ended_seconds);
+            while let Some((finished, job)) = state.ledger.longest_ended()
+                && now.since(finished) >= keep
+            {
+                state.forget(job, &self.tail);
+            }
+            state.ledger.forget_keys(now);
         }
-        state.ledger.forget_keys(now);
         let done = work(&mut state);
         let wakes = std::mem::take(&mut state.wakes);
         drop(state);
@@ -155,40 +180,45 @@ impl MemoryLog {
         done
     }
 
-    fn commit(&self, state: &mut State, write: &Write) -> Result<Result<Appended, Refusal>, Error> {
-        let mut records = state.ledger.admit(write, state.end.0, &self.capacity());
+    /// Takes a write; what comes with it has to be woken up once the lock is let go of.
+    fn commit(&self, state: &mut State, write: &Write) -> Result<(Result<Appended, Refusal>, Wake), Error> {
+        let capacity = self.capacity();
+        let mut admitted = state.ledger.check(write, &capacity);
         // Those that are over make room, but only for a job that would have been taken otherwise.
-        let roomy = Capacity { jobs: usize::MAX, bytes: usize::MAX, ..self.capacity() };
-        while let Err(Refusal::Overloaded) = records
-            && state.ledger.admit(write, state.end.0, &roomy).is_ok()
-            && let Some(job) = state.ledger.overfull(&self.capacity())
+        let roomy = Capacity { jobs: usize::MAX, bytes: usize::MAX, ..capacity };
+        while let Err(Refusal::Overloaded) = admitted
+            && state.ledger.check(write, &roomy).is_ok()
+            && let Some(job) = state.ledger.overfull(&capacity)
         {
             state.forget(job, &self.tail);
-            records = state.ledger.admit(write, state.end.0, &self.capacity());
+            admitted = state.ledger.check(write, &capacity);
         }
-        let records = match records {
-            Ok(records) => records,
-            Err(refusal) => return Ok(Err(refusal)),
+        let admitted = match admitted {
+            Ok(admitted) => admitted,
+            Err(refusal) => return Ok((Err(refusal), Wake::default())),
         };
-        let before = state.ledger.snapshot(write.job).cloned();
-        state.store(&records, &self.tail)?;
-        let Some(job) = state.ledger.snapshot(write.job).cloned().or(before) else {
-            return Ok(Err(Refusal::UnknownJob));
+        // Held on to for a deletion alone: a snapshot that somebody holds is copied when it changes.
+        let deleted = match admitted {
+            Admitted::Deletion => state.ledger.appended(write.job).map(|last| Appended::new(last.job, 0)),
+            Admitted::Drafts(..) => None,
         };
-        let received = state.ledger.reporter(write.job).map_or(0, |(_, received)| received);
+        let wake = state.store(admitted.into_records(write, state.end.0), &self.tail)?;
+        let appended = deleted.or_else(|| state.ledger.appended(write.job)).ok_or(Refusal::UnknownJob);
         state.retain(write.job, &self.retention, &self.tail);
-        Ok(Ok(Appended::new(job, received)))
+        Ok((appended, wake))
     }
 }
 
 #[async_trait]
 impl EventLog for MemoryLog {
     async fn append(&self, write: Write) -> Result<Result<Appended, Refusal>, Error> {
-        self.with_state(|state| self.commit(state, &write))
+        let (appended, wake) = self.with_state(|state| self.commit(state, &write))?;
+        wake.wake();
+        Ok(appended)
     }
 
     async fn read(&self, scope: &Scope, after: Cursor, limit: Limit) -> Result<ReadOutcome, Error> {
-        Ok(self.with_state(|state| match scope.as_job() {
+        Ok(self.look(|state| match scope.as_job() {
             Some(job) => state.read_job(job, after, limit),
             None => state.read_all(scope, after, limit),
         }))
@@ -199,11 +229,11 @@ impl EventLog for MemoryLog {
     }
 
     fn job(&self, job: JobId) -> Option<Arc<Snapshot>> {
-        self.with_state(|state| state.ledger.snapshot(job).cloned())
+        self.look(|state| state.ledger.snapshot(job).cloned())
     }
 
     fn reporter(&self, job: JobId) -> Option<(Reporter, u64)> {
-        self.with_state(|state| state.ledger.reporter(job))
+        self.look(|state| state.ledger.reporter(job))
     }
 
     fn jobs(&self, query: &Query) -> Listing {
@@ -211,7 +241,7 @@ impl EventLog for MemoryLog {
             query.state.is_none_or(|state| job.state == state)
                 && query.kind.as_ref().is_none_or(|kind| job.kind == *kind)
         };
-        self.with_state(|state| {
+        self.look(|state| {
             let mut found = state.ledger.newest(query.before).filter(wanted);
             let jobs: Vec<_> = found.by_ref().take(query.limit).cloned().collect();
             let next = found.next().and(jobs.last()).map(|job| job.id);
@@ -225,46 +255,46 @@ impl EventLog for MemoryLog {
 }
 
 impl State {
-    fn store(&mut self, records: &[Record], tail: &Tail) -> Result<(), Error> {
-        let mut entries = Vec::with_capacity(records.len());
+    fn store(&mut self, records: Vec<Record>, tail: &Tail) -> Result<Wake, Error> {
+        let mut entries: Vec<Entry> = Vec::with_capacity(records.len());
         for record in records {
             if let Record::Deleted(job) = record {
-                self.forget(*job, tail);
+                self.forget(job, tail);
             }
             self.ledger
-                .apply(record)
+                .apply(&record)
                 .map_err(|e| Error::new(ErrorKind::Damaged, "a write was admitted wrongly").with_source(e))?;
-            if let Record::Event { position, event, .. } = record
-                && let Some(job) = self.ledger.snapshot(event.job())
-            {
-                entries.push(Entry { position: *position, kind: job.kind.clone(), event: event.clone() });
+            if let Record::Event { position, event, .. } = record {
+                // All of a batch are of one job.
+                let known = entries.first().map(|first| first.kind.clone());
+                let kind = known.or_else(|| self.ledger.snapshot(event.job()).map(|job| job.kind.clone()));
+                entries.extend(kind.map(|kind| Entry { position, kind, event }));
             }
         }
-        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(Wake::default()) };
         let job = first.event.job();
-        let (_, tag_before) = std::mem::replace(&mut self.end, (last.position, last.event.tag()));
+        let (_, before) = std::mem::replace(&mut self.end, (last.position, last.event.tag()));
+        let run = Run { position: first.position, job, seq: first.event.seq(), len: entries.len() as u64, before };
+        if last.event.is_terminal() {
+            self.droppable.insert((last.event.time(), job));
+        }
+        let wake = tail.advance(&entries);
         let history = self.histories.entry(job).or_default();
         let before = history.bytes();
-        entries.iter().cloned().for_each(|entry| history.push(entry));
+        entries.into_iter().for_each(|entry| history.push(entry));
         self.bytes += history.bytes() - before;
-        self.index_run(first, entries.len() as u64, tag_before);
-        let Some(snapshot) = self.ledger.snapshot(job) else { return Ok(()) };
-        if let Some(finished) = snapshot.finished_at {
-            self.droppable.insert((finished, job));
-        }
-        self.wakes.push(tail.advance(&entries));
-        Ok(())
+        self.index_run(run);
+        Ok(wake)
     }
 
-    fn index_run(&mut self, first: &Entry, len: u64, before: Tag) {
-        let (job, seq, position) = (first.event.job(), first.event.seq(), first.position);
-        if let Some(run) = self.index.back_mut()
-            && (run.job, run.seq + run.len, run.position + run.len) == (job, seq, position)
+    fn index_run(&mut self, run: Run) {
+        if let Some(last) = self.index.back_mut()
+            && (last.job, last.seq + last.len, last.position + last.len) == (run.job, run.seq, run.position)
         {
-            run.len += len;
+            last.len += run.len;
             return;
         }
-        self.index.push_back(Run { position, job, seq, len, before });
+        self.index.push_back(run);
         // At twice what was left the last time, so that each run is looked at a few times in its life.
         if self.index.len() > self.index_limit {
             self.index.retain(|run| self.histories.get(&run.job).is_some_and(|h| h.first_seq() < run.seq + run.len));
@@ -337,8 +367,8 @@ impl State {
         {
             self.droppable.remove(&(finished, job));
         }
-        if let Some(entry) = dropped {
-            self.drop_at(entry.position);
+        if let Some(position) = dropped {
+            self.drop_at(position);
         }
     }
 
@@ -346,8 +376,8 @@ impl State {
         self.dropped = self.dropped.and(Dropped { position, count: self.dropped.count + 1 });
     }
 
-    fn read_job(&mut self, job: JobId, after: Cursor, limit: Limit) -> ReadOutcome {
-        let (Some(snapshot), Some(history)) = (self.ledger.snapshot(job), self.histories.get_mut(&job)) else {
+    fn read_job(&self, job: JobId, after: Cursor, limit: Limit) -> ReadOutcome {
+        let (Some(snapshot), Some(history)) = (self.ledger.snapshot(job), self.histories.get(&job)) else {
             return ReadOutcome::UnknownJob;
         };
         if after.number() > snapshot.seq || history.tag(after.number()).is_some_and(|tag| !after.agrees_with(tag)) {

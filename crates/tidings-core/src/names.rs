@@ -1,14 +1,20 @@
 //! Names that travel: job ids, kinds, event types. Each is valid by construction.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasherDefault, Hash, Hasher},
+    str::FromStr,
+    sync::Arc,
+};
 
-use uuid::Uuid;
+use uuid::{Uuid, fmt::Hyphenated};
 
 /// A job's id: a UUID of version 7 (RFC 9562), written in lower case with hyphens.
 ///
 /// Ids that are made later compare greater (to the millisecond, and within one process beyond it), so
 /// that "newest first" is their order reversed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JobId(Uuid);
 
 impl JobId {
@@ -17,6 +23,49 @@ impl JobId {
     #[expect(clippy::new_without_default, reason = "each call gives another id, which `Default` would hide")]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// As it is shown, in ASCII.
+    pub(crate) fn text(self) -> [u8; Self::LENGTH] {
+        let mut text = [0; Self::LENGTH];
+        self.0.as_hyphenated().encode_lower(&mut text);
+        text
+    }
+
+    /// How many characters it is shown with.
+    pub(crate) const LENGTH: usize = Hyphenated::LENGTH;
+}
+
+impl Hash for JobId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(self.0.as_u128());
+    }
+}
+
+/// Jobs by their ids.
+pub(crate) type JobMap<T> = HashMap<JobId, T, BuildHasherDefault<IdHasher>>;
+
+/// Hashes ids of jobs, and nothing else. They are made by hosts, out of randomness, so that nobody can choose ids that
+/// fall together: what guards against that would cost more than the rest of the look.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u128(u128::from(*byte)));
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
+    fn write_u128(&mut self, id: u128) {
+        // Two odd numbers without a pattern: the fractions of the roots of 2 and 3. The upper half of a product depends
+        // on all bits of both.
+        let high = (id >> 64) as u64 ^ self.0 ^ 0x6a09_e667_f3bc_c909;
+        let product = u128::from(high) * u128::from(id as u64 ^ 0xbb67_ae85_84ca_a73b);
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -207,6 +256,21 @@ mod tests {
     fn later_ids_are_greater() {
         let ids: Vec<_> = (0..1000).map(|_| JobId::new()).collect();
         assert!(ids.is_sorted());
+    }
+
+    #[test]
+    fn ids_spread_over_a_map() {
+        use std::hash::BuildHasher as _;
+
+        let hash = |id: &JobId| BuildHasherDefault::<IdHasher>::default().hash_one(id);
+        let hashes: Vec<_> = (0..4096).map(|_| hash(&JobId::new())).collect();
+        // A map looks at the lowest bits for the place and at the highest for the first comparison.
+        for shift in [0, 57] {
+            let mut counts = [0; 128];
+            hashes.iter().for_each(|hash| counts[usize::try_from(hash >> shift & 127).expect("small")] += 1);
+            // 32 are expected in each; twice as many by chance once in millions of times.
+            assert!(counts.iter().all(|count| *count < 80), "{counts:?}");
+        }
     }
 
     #[test]

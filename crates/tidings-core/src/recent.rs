@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     cursor::Cursor,
-    framing::Framing,
+    framing::{Coding, Framing},
     log::{Batch, Entry},
 };
 
@@ -19,13 +19,16 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 const KEPT: usize = 4 * CHUNK;
 const KEPT_FOR: Duration = Duration::from_secs(5);
 
+/// What events are encoded with.
+pub(crate) type Encoding = (&'static Framing, Coding);
+
 /// The last events of one job, in a row, with what has been encoded of them.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     entries: VecDeque<Entry>,
     bytes: usize,
     pushed: Option<Instant>,
-    encoded: Vec<(&'static Framing, Encoded)>,
+    encoded: Vec<(Encoding, Encoded)>,
 }
 
 /// What is held here of what follows a place.
@@ -79,11 +82,12 @@ impl Recent {
     }
 
     /// What follows the event with the number `after`.
-    pub(crate) fn after(&mut self, after: u64, framing: &'static Framing) -> Held {
-        self.find(after, framing).unwrap_or(Held::Elsewhere)
+    pub(crate) fn after(&mut self, after: u64, encoding: Encoding) -> Held {
+        self.find(after, encoding).unwrap_or(Held::Elsewhere)
     }
 
-    fn find(&mut self, after: u64, framing: &'static Framing) -> Option<Held> {
+    fn find(&mut self, after: u64, encoding: Encoding) -> Option<Held> {
+        let (framing, coding) = encoding;
         let first = self.entries.front()?.event.seq();
         let last = self.entries.back()?.event.seq();
         if after == last {
@@ -92,15 +96,15 @@ impl Recent {
         if after + 1 < first || after > last {
             return None;
         }
-        let at = match self.encoded.iter().position(|(known, _)| known.is(framing)) {
+        let at = match self.encoded.iter().position(|((known, coded), _)| known.is(framing) && *coded == coding) {
             Some(at) => at,
             None => {
-                self.encoded.push((framing, Encoded::default()));
+                self.encoded.push((encoding, Encoded::default()));
                 self.encoded.len() - 1
             }
         };
         let (_, encoded) = self.encoded.get_mut(at)?;
-        encoded.extend(&self.entries, framing);
+        encoded.extend(&self.entries, encoding);
         let (bytes, last) = encoded.after(after)?;
         let event = &self.entries.get(usize::try_from(last.checked_sub(first)?).ok()?)?.event;
         Some(Held::Slice(Slice { bytes, cursor: event.cursor(), terminal: event.is_terminal() }))
@@ -140,14 +144,14 @@ impl Segment {
 
 impl Encoded {
     /// Encodes what has not been encoded yet of what is held.
-    fn extend(&mut self, entries: &VecDeque<Entry>, framing: &'static Framing) {
+    fn extend(&mut self, entries: &VecDeque<Entry>, (framing, coding): Encoding) {
         let Some(first) = entries.front().map(|entry| entry.event.seq()) else { return };
         let from = self.segments.back().map_or(first, |segment| segment.last() + 1);
         let skip = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX);
         let (mut bytes, mut ends, mut start) = (Vec::new(), Vec::new(), from);
         for entry in entries.iter().skip(skip) {
             let before = bytes.len();
-            (framing.event)(entry, entry.event.cursor(), &mut bytes);
+            coding.encode(&mut bytes, |bytes| (framing.event)(entry, entry.event.cursor(), bytes));
             if bytes.len() > CHUNK && before > 0 {
                 let rest = bytes.split_off(before);
                 self.add(Segment { first: start, bytes: bytes.into(), ends: std::mem::take(&mut ends) });
@@ -207,6 +211,7 @@ mod tests {
         static ENCODED: Cell<usize> = const { Cell::new(0) };
     }
 
+    const PLAIN: Encoding = (&LINES, Coding::Identity);
     static LINES: Framing = Framing { event: line, gap: |_, _, _| {}, heartbeat: b"" };
 
     fn line(entry: &Entry, cursor: Cursor, out: &mut Vec<u8>) {
@@ -231,7 +236,7 @@ mod tests {
 
     fn read_all(recent: &mut Recent, mut after: u64) -> (String, usize) {
         let (mut text, mut slices) = (String::new(), 0);
-        while let Held::Slice(slice) = recent.after(after, &LINES) {
+        while let Held::Slice(slice) = recent.after(after, PLAIN) {
             assert!(slice.bytes.len() <= CHUNK && slice.cursor.number() > after);
             text.push_str(std::str::from_utf8(&slice.bytes).expect("text"));
             after = slice.cursor.number();
@@ -253,7 +258,7 @@ mod tests {
         for entry in &all {
             recent.push(std::slice::from_ref(entry));
             for _ in 0..10 {
-                assert!(matches!(recent.after(entry.event.seq() - 1, &LINES), Held::Slice(_)));
+                assert!(matches!(recent.after(entry.event.seq() - 1, PLAIN), Held::Slice(_)));
             }
         }
         assert_eq!(read_all(&mut recent, 0).0, wanted(&all, 0));
@@ -265,7 +270,7 @@ mod tests {
         let mut recent = Recent::default();
         for entry in entries(1000, "x") {
             recent.push(std::slice::from_ref(&entry));
-            recent.after(entry.event.seq() - 1, &LINES);
+            recent.after(entry.event.seq() - 1, PLAIN);
         }
         let (_, slices) = read_all(&mut recent, 0);
         assert!(slices <= 12, "{slices} pieces");
@@ -278,9 +283,9 @@ mod tests {
             recent.push(std::slice::from_ref(&entry));
         }
         assert!(recent.bytes <= KEPT && recent.bytes > KEPT / 2);
-        assert_eq!(recent.after(0, &LINES), Held::Elsewhere);
-        assert_eq!(recent.after(100, &LINES), Held::CaughtUp);
-        assert!(matches!(recent.after(99, &LINES), Held::Slice(_)));
+        assert_eq!(recent.after(0, PLAIN), Held::Elsewhere);
+        assert_eq!(recent.after(100, PLAIN), Held::CaughtUp);
+        assert!(matches!(recent.after(99, PLAIN), Held::Slice(_)));
     }
 
     #[test]
@@ -288,10 +293,10 @@ mod tests {
         let mut recent = Recent::default();
         for entry in entries_every(1000, 100, "x") {
             recent.push(std::slice::from_ref(&entry));
-            assert!(matches!(recent.after(entry.event.seq() - 1, &LINES), Held::Slice(_)));
+            assert!(matches!(recent.after(entry.event.seq() - 1, PLAIN), Held::Slice(_)));
         }
         assert_eq!(recent.entries.len(), 6);
-        assert_eq!(recent.after(90, &LINES), Held::Elsewhere);
+        assert_eq!(recent.after(90, PLAIN), Held::Elsewhere);
     }
 
     #[tokio::test(start_paused = true)]
@@ -303,7 +308,7 @@ mod tests {
         tokio::time::advance(KEPT_FOR * 2).await;
         recent.rest();
         assert_eq!((recent.entries.len(), recent.encoded.len()), (1, 0));
-        assert_eq!((recent.after(100, &LINES), recent.after(98, &LINES)), (Held::CaughtUp, Held::Elsewhere));
+        assert_eq!((recent.after(100, PLAIN), recent.after(98, PLAIN)), (Held::CaughtUp, Held::Elsewhere));
     }
 
     proptest! {

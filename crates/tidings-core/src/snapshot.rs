@@ -12,6 +12,7 @@ use crate::{
     event::Event,
     json::Json,
     names::{EventType, InvalidName, JobId, Kind},
+    text::Object,
     time::Timestamp,
 };
 
@@ -278,38 +279,31 @@ impl Snapshot {
 
     /// The snapshot as JSON, made anew.
     pub(crate) fn render(&self, detail: Detail, links: &str) -> String {
-        use fmt::Write as _;
-
-        let mut out = String::with_capacity(700 + self.input.as_bytes().len());
-        // Writing to a `String` can't fail.
-        let _ = write!(
-            out,
-            r#"{{"id":"{}","kind":"{}","state":"{}","seq":{},"cursor":"{}","attempt":{},"#,
-            self.id,
-            self.kind,
-            self.state,
-            self.seq,
-            self.cursor(),
-            self.attempt
-        );
+        let null = Json::null();
+        // The names of the members and what has a length of its own take about 420 bytes.
+        let mut out = Object::with_capacity(420 + self.weight() + links.len());
+        out.text("id", &self.id.text());
+        out.text("kind", self.kind.as_str().as_bytes());
+        out.text("state", self.state.as_str().as_bytes());
+        out.number("seq", self.seq);
+        out.cursor("cursor", self.cursor());
+        out.number("attempt", self.attempt.into());
         if let Detail::Full = detail {
-            let _ = write!(out, r#""input":{},"#, self.input);
+            out.json("input", self.input.as_bytes());
         }
-        let _ = write!(out, r#""progress":{},"#, OrNull(self.progress.as_ref()));
+        out.json("progress", self.progress.as_ref().unwrap_or(&null).as_bytes());
         if let Detail::Full = detail {
-            let _ = write!(out, r#""result":{},"#, OrNull(self.result.as_ref()));
+            out.json("result", self.result.as_ref().unwrap_or(&null).as_bytes());
         }
-        let _ = write!(
-            out,
-            r#""error":{},"cancel_requested":{},"created_at":"{}","started_at":{},"updated_at":"{}","finished_at":{},"links":{links}}}"#,
-            OrNull(self.error.as_ref()),
-            self.cancel_requested,
-            self.created_at,
-            OrNull(self.started_at.map(Quoted).as_ref()),
-            self.updated_at,
-            OrNull(self.finished_at.map(Quoted).as_ref()),
-        );
-        out
+        out.json("error", self.error.as_ref().unwrap_or(&null).as_bytes());
+        out.bool("cancel_requested", self.cancel_requested);
+        out.time("created_at", Some(self.created_at));
+        out.time("started_at", self.started_at);
+        out.time("updated_at", Some(self.updated_at));
+        out.time("finished_at", self.finished_at);
+        out.json("links", links.as_bytes());
+        // Text among text.
+        String::from_utf8(out.end()).unwrap_or_default()
     }
 }
 
@@ -334,25 +328,6 @@ pub struct InvalidHistory {
 #[derive(Debug, thiserror::Error)]
 #[error("not a job: {0}")]
 pub struct InvalidSnapshot(String);
-
-struct OrNull<'a, T>(Option<&'a T>);
-
-impl<T: fmt::Display> fmt::Display for OrNull<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(value) => value.fmt(f),
-            None => f.write_str("null"),
-        }
-    }
-}
-
-struct Quoted(Timestamp);
-
-impl fmt::Display for Quoted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", self.0)
-    }
-}
 
 #[cfg(test)]
 mod tests {

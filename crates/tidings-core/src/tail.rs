@@ -15,10 +15,9 @@ use slab::Slab;
 
 use crate::{
     cursor::Cursor,
-    framing::Framing,
     log::{Entry, Gap, Limit, More, Read, Scope, Selection},
     names::{JobId, Kind},
-    recent::{Held, Recent},
+    recent::{Encoding, Held, Recent},
     snapshot::Snapshot,
 };
 
@@ -155,9 +154,9 @@ impl Subscription {
     }
 
     /// What follows `after` of the one job that this is about, where it is held at the tail.
-    pub(crate) fn recent(&self, after: u64, framing: &'static Framing) -> Held {
+    pub(crate) fn recent(&self, after: u64, encoding: Encoding) -> Held {
         match self.places.as_slice() {
-            [Place { channel, .. }] => channel.recent.lock().after(after, framing),
+            [Place { channel, .. }] => channel.recent.lock().after(after, encoding),
             _ => Held::Elsewhere,
         }
     }

@@ -292,20 +292,20 @@ impl Links {
     }
 
     pub(crate) fn job(&self, job: JobId) -> String {
-        format!("{}/jobs/{job}", self.base)
+        let id = job.text();
+        [&self.base, "/jobs/", std::str::from_utf8(&id).unwrap_or_default()].concat()
     }
 
     pub(crate) fn json(&self, kind: &Kind, job: JobId) -> String {
-        use fmt::Write as _;
-
         let path = self.job(job);
-        let mut out = format!(r#"{{"self":"{path}","cancel":"{path}/cancel""#);
+        let mut out = String::with_capacity((self.transports.len() + 2) * (path.len() + 32));
+        let mut push = |parts: &[&str]| parts.iter().for_each(|part| out.push_str(part));
+        push(&["{\"self\":\"", &path, "\",\"cancel\":\"", &path, "/cancel\""]);
         for (name, link) in self.transports.iter() {
-            // Writing to a `String` can't fail.
-            let _ = match link {
-                Some(link) => write!(out, r#","{name}":{}"#, link(kind, job)),
-                None => write!(out, r#","{name}":"{path}/{name}""#),
-            };
+            match link {
+                Some(link) => push(&[",\"", name, "\":", link(kind, job).as_str()]),
+                None => push(&[",\"", name, "\":\"", &path, "/", name, "\""]),
+            }
         }
         out.push('}');
         out

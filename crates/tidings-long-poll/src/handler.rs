@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use tidings_core::{
-    Answer, Answering, Body, Context, Endpoint, Error, Feed, Hold, Jobs, Limit, Mount, Notifier, Page, Problem,
-    ProblemKind, Scope, Target,
+    Answer, Answering, Body, Context, Cursor, Endpoint, Error, Feed, Hold, JobId, Jobs, Limit, Mount, Notifier, Page,
+    Problem, ProblemKind, Scope, Target, Watch,
 };
 
 use crate::{Config, prefer};
@@ -43,14 +43,38 @@ struct Handler {
 
 impl Endpoint for Handler {
     fn answer<'a>(&'a self, target: Target, request: Request<Body>) -> Answering<'a> {
+        let (poll, wait) =
+            match Poll::asked(&target).and_then(|poll| Ok((poll, self.wait(&target, request.headers())?))) {
+                Ok(asked) => asked,
+                Err(problem) => return Answering::Ready(problem.into()),
+            };
+        drop(request);
+        // Watched before it is read, so that nothing is slept through in between.
+        let watch = self.feed.watch(&Scope::job(poll.job));
+        if let Some(page) = self.feed.nothing_new(poll.job, poll.after) {
+            return Answering::Ready(self.answer_with(&poll, &page, watch, wait));
+        }
         Answering::later(async move {
-            let wait = self.wait(&target, request.headers());
-            drop(request);
-            match wait {
-                Ok(wait) => self.poll(&target, wait).await.unwrap_or_else(Answer::from),
-                Err(problem) => problem.into(),
+            match self.feed.read(poll.job, poll.after, poll.limit).await {
+                Ok(page) => self.answer_with(&poll, &page, watch, wait),
+                Err(error) => Problem::from(error).into(),
             }
         })
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Poll {
+    job: JobId,
+    after: Cursor,
+    limit: Limit,
+}
+
+impl Poll {
+    fn asked(target: &Target) -> Result<Self, Problem> {
+        let job = target.scope().as_job().ok_or_else(|| Problem::from(ProblemKind::NotFound))?;
+        Ok(Self { job, after: target.after().unwrap_or_default(), limit: Limit::page(target.params())? })
     }
 }
 
@@ -81,18 +105,14 @@ impl Handler {
         })
     }
 
-    async fn poll(&self, target: &Target, wait: Wait) -> Result<Answer, Problem> {
-        let job = target.scope().as_job().ok_or_else(|| Problem::from(ProblemKind::NotFound))?;
-        let limit = Limit::page(target.params())?;
-        // Watched before it is read, so that nothing is slept through in between.
-        let watch = self.feed.watch(&Scope::job(job));
-        let page = self.feed.read(job, target.after().unwrap_or_default(), limit).await?;
+    /// Answers at once where there is news or nobody waits.
+    fn answer_with(&self, poll: &Poll, page: &Page, watch: Watch, wait: Wait) -> Answer {
         if page.is_news() || wait.seconds() == 0 {
-            return Ok(Answer::Response(render(&self.jobs, &page, wait)));
+            return Answer::Response(render(&self.jobs, page, wait));
         }
         let jobs = self.jobs.clone();
         let held = Duration::from_secs(wait.seconds());
-        Ok(Answer::Hold(Box::new(Hold::new(&page, limit, watch, held, move |page| render(&jobs, page, wait)))))
+        Answer::Hold(Box::new(Hold::new(page, poll.limit, watch, held, move |page| render(&jobs, page, wait))))
     }
 }
 

@@ -4,8 +4,10 @@ use std::{
     error::Error,
     io::{self, IsTerminal, Write},
     net::SocketAddr,
+    num::NonZeroUsize,
     process::ExitCode,
     sync::Arc,
+    thread,
 };
 
 use clap::Parser;
@@ -13,12 +15,13 @@ use tidings::{Host, HostNames, Kind, MemoryLog};
 use tidings_process::Launcher;
 use tidings_server::{
     config::{Arguments, Config},
-    connections,
+    connections::{self, TakenOver},
     pipeline::Pipelines,
     service::Front,
 };
 use tokio::{
     net::TcpListener,
+    runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
@@ -36,7 +39,8 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let colours = io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
-    match run(&arguments) {
+    let served = runtime().and_then(|runtime| runtime.block_on(run(&arguments)));
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidings-server: {error}");
@@ -45,7 +49,13 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
+/// With one core to run on there is nothing to share between threads, and sharing costs.
+fn runtime() -> Result<Runtime, Box<dyn Error>> {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut builder = if cores == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    Ok(builder.enable_all().build()?)
+}
+
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut config = Config::load(arguments)?;
     config.limits.request_target_bytes = config.connections.request_target_bytes;
@@ -68,7 +78,9 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let (host, driver) = config.transports.mount(builder).build()?;
 
     let closing = CancellationToken::new();
-    let serving = connections::serve(listener, Front::new(host, listing), config.connections, closing.clone());
+    let taken_over = Arc::new(TakenOver::default());
+    let front = Front::new(host, listing, Arc::clone(&taken_over));
+    let serving = connections::serve(listener, front, config.connections, taken_over, closing.clone());
     let mut serving_task = None;
     // Requests are taken once the driver has taken up what the log holds, for it takes every job that waits by then.
     let signalled = async {

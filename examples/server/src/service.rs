@@ -1,18 +1,15 @@
 //! What the server answers by itself, before the host is asked: whether it lives, whether it is ready, what it can run,
 //! and the files that a browser loads.
 
-use std::{
-    convert::Infallible,
-    future::{Ready, ready},
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::Either;
 use http::{HeaderValue, Method, Request, Response, header};
+use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
-use tidings::{Body, Health, Host, Problem, ProblemKind, Serving};
-use tower_service::Service;
+use tidings::{Body, Health, Host, Problem, ProblemKind, Reply};
+
+use crate::connections::{Serve, TakenOver};
 
 /// A [`Host`] with `/healthz`, `/readyz`, `/pipelines` and, where the feature `web` is built, a browser's files before it.
 #[derive(Clone, Debug)]
@@ -20,6 +17,7 @@ pub struct Front {
     host: Host,
     /// The answer of `/pipelines`: they do not change while the server runs.
     pipelines: Bytes,
+    taken_over: Arc<TakenOver>,
     #[cfg(feature = "web")]
     web: tidings::web::Web,
 }
@@ -27,10 +25,11 @@ pub struct Front {
 impl Front {
     /// Puts them before this host. `pipelines` is what [`Pipelines::listing`](crate::pipeline::Pipelines::listing) gives.
     #[must_use]
-    pub fn new(host: Host, pipelines: impl Into<Bytes>) -> Self {
+    pub fn new(host: Host, pipelines: impl Into<Bytes>, taken_over: Arc<TakenOver>) -> Self {
         Self {
             host,
             pipelines: pipelines.into(),
+            taken_over,
             #[cfg(feature = "web")]
             web: tidings::web::Web::new(),
         }
@@ -56,7 +55,8 @@ impl Front {
             let shown = json!({ "status": transport.health.as_str(), "since": since, "lag": transport.lag });
             transports.insert(name.to_owned(), shown);
         }
-        let shown: Value = json!({ "status": status, "transports": transports });
+        let taken_over = json!({ "streams": self.taken_over.streams(), "polls": self.taken_over.polls() });
+        let shown: Value = json!({ "status": status, "transports": transports, "taken_over": taken_over });
         Body::json(shown.to_string())
     }
 
@@ -65,27 +65,19 @@ impl Front {
     }
 }
 
-impl<B> Service<Request<B>> for Front
-where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    Host: Service<Request<B>, Response = Response<Body>, Error = Infallible, Future = Serving>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Either<Serving, Ready<Result<Response<Body>, Infallible>>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.host.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+impl Serve for Front {
+    async fn reply(&self, request: Request<Incoming>) -> Reply {
         let answer = match request.uri().path() {
             "/healthz" => Self::healthz,
             "/readyz" => Self::readyz,
             "/pipelines" => Self::pipelines,
             #[cfg(feature = "web")]
-            path if self.web.has(path) => return Either::Right(self.web.call(request)),
-            _ => return Either::Left(self.host.call(request)),
+            path if self.web.has(path) => {
+                let mut web = self.web;
+                let Ok(response) = tower_service::Service::call(&mut web, request).into_inner();
+                return response.into();
+            }
+            _ => return self.host.reply(request.map(Body::wrap)).await,
         };
         let mut response = match *request.method() {
             Method::GET => answer(self),
@@ -96,6 +88,6 @@ where
             }
         };
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Either::Right(ready(Ok(response)))
+        response.into()
     }
 }

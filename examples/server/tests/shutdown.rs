@@ -21,7 +21,9 @@ fn a_server_that_lives_says_so() {
     let server = Server::start("");
     assert_eq!(server.get("/healthz").status, 200);
     let ready = server.get("/readyz");
-    assert_eq!((ready.status, ready.json()), (200, json!({ "status": "ready", "transports": {} })));
+    let taken_over = json!({ "streams": 0, "polls": 0 });
+    assert_eq!(ready.status, 200);
+    assert_eq!(ready.json(), json!({ "status": "ready", "transports": {}, "taken_over": taken_over }));
     let head = server.ask(&format!("HEAD /readyz HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", server.address));
     assert_eq!((head.status, head.body.as_str()), (200, ""));
     server.post("/healthz", &json!({})).assert_problem(405, "method-not-allowed");

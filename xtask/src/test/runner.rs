@@ -1,4 +1,4 @@
-//! Runs one command after another, and keeps the books.
+//! Runs commands, one after another or beside each other, and keeps the books.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ use super::tally::Tally;
 #[derive(Debug, Default)]
 pub(super) struct Runner {
     pub(super) tally: Tally,
-    /// One entry for each part that has ended.
+    /// One entry for each part that has ended, or for those that ran beside each other.
     parts: Vec<Part>,
     /// What has failed in the part that runs: one line each.
     failures: Vec<String>,
@@ -27,6 +27,70 @@ struct Part {
     failures: Vec<String>,
 }
 
+/// A command, and what has to come of it. Its output is shown if something else does.
+#[derive(Debug)]
+pub(super) struct Step {
+    command: Command,
+    expected: Expected,
+}
+
+#[derive(Debug)]
+enum Expected {
+    Success,
+    /// Of `cargo test` for this package.
+    Tests(String),
+    /// Of `node --test` for this package.
+    NodeTests(String),
+    /// Exit code 1, and a line that begins with these words.
+    Failure(String),
+}
+
+/// What is told of steps that run beside each other.
+enum Told {
+    Begun(String),
+    Ended(Box<Step>, Ended),
+}
+
+/// A command that was run.
+struct Ended {
+    took: Duration,
+    result: io::Result<(ExitStatus, String)>,
+}
+
+impl Step {
+    /// A command that is no test.
+    pub(super) fn check(command: Command) -> Self {
+        Self { command, expected: Expected::Success }
+    }
+
+    /// `cargo test` for a package.
+    pub(super) fn test(package: &str, command: Command) -> Self {
+        Self { command, expected: Expected::Tests(package.to_owned()) }
+    }
+
+    /// `node --test` for a package.
+    pub(super) fn test_node(package: &str, command: Command) -> Self {
+        Self { command, expected: Expected::NodeTests(package.to_owned()) }
+    }
+
+    /// A command that has to fail: with exit code 1, and a line that begins with `words`.
+    pub(super) fn fails(command: Command, words: &str) -> Self {
+        Self { command, expected: Expected::Failure(words.to_owned()) }
+    }
+
+    fn run(&mut self) -> Ended {
+        let started = Instant::now();
+        let result = run(&mut self.command);
+        Ended { took: started.elapsed(), result }
+    }
+
+    /// As it is shown when it begins.
+    fn title(&self) -> String {
+        let remark = if matches!(self.expected, Expected::Failure(_)) { " (has to fail)" } else { "" };
+        format!("{}{remark}", show(&self.command))
+    }
+}
+
 impl Runner {
     /// Runs a part, which calls back for each of its commands, and notes whether any of them failed.
     pub(super) fn part(&mut self, name: &str, run: impl FnOnce(&mut Self)) {
@@ -37,72 +101,44 @@ impl Runner {
         self.parts.push(Part { name: name.to_owned(), took: started.elapsed(), failures });
     }
 
-    /// Runs a command that is no test. Its output is shown if it fails.
-    pub(super) fn check(&mut self, command: Command) {
-        self.step(command, |_, _| 0);
+    /// Runs one step.
+    pub(super) fn run(&mut self, mut step: Step) {
+        print!("   {}", step.title());
+        // Progress that can't be shown is no reason to stop.
+        let _ = io::stdout().flush();
+        let ended = step.run();
+        self.note(&step, ended);
     }
 
-    /// Runs `cargo test` for a package.
-    pub(super) fn test(&mut self, package: &str, command: Command) {
-        self.step(command, |tally, printed| tally.add(package, printed).failed);
-    }
-
-    /// Runs `node --test` for a package.
-    pub(super) fn test_node(&mut self, package: &str, command: Command) {
-        self.step(command, |tally, printed| {
-            let counts = tally.add_node(package, printed);
-            // Where Node runs no test it says that all is well.
-            if counts.passed == 0 { counts.failed.max(1) } else { counts.failed }
-        });
-    }
-
-    /// Runs `cargo test` for each of these packages, so many at once. Those that wait more than they work, for a broker
-    /// to start say, are done sooner so.
-    pub(super) fn test_at_once(&mut self, limit: usize, commands: impl IntoIterator<Item = (String, Command)>) {
-        let left = Mutex::new(commands.into_iter().collect::<VecDeque<_>>());
+    /// Runs steps that do not need each other, so many at once. Those that wait more than they work, for a broker to
+    /// start say, are done sooner so.
+    pub(super) fn run_at_once(&mut self, limit: usize, steps: Vec<Step>) {
+        let left = Mutex::new(VecDeque::from(steps));
         let take = || left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let (sender, ended) = mpsc::channel();
+        let (sender, told) = mpsc::channel();
         thread::scope(|scope| {
             for _ in 0..limit {
                 let (sender, take) = (sender.clone(), &take);
                 scope.spawn(move || {
-                    while let Some((package, mut command)) = take() {
-                        let ended = Ended::of(&mut command);
+                    while let Some(mut step) = take() {
                         // Nobody listens any more only if the other side panicked.
-                        let _ = sender.send((package, ended));
+                        let _ = sender.send(Told::Begun(step.title()));
+                        let ended = step.run();
+                        let _ = sender.send(Told::Ended(Box::new(step), ended));
                     }
                 });
             }
             drop(sender);
-            for (package, ended) in ended {
-                print!("   {}", ended.shown);
-                self.note(ended, |tally, printed| tally.add(&package, printed).failed);
+            for told in told {
+                match told {
+                    Told::Begun(title) => println!("   {title} …"),
+                    Told::Ended(step, ended) => {
+                        print!("   {}", step.title());
+                        self.note(&step, ended);
+                    }
+                }
             }
         });
-    }
-
-    /// Runs a command that has to fail: with exit code 1, and a line that begins with `words`.
-    pub(super) fn check_fails(&mut self, mut command: Command, words: &str) {
-        let shown = show(&command);
-        print!("   {shown} (has to fail)");
-        // Progress that can't be shown is no reason to stop.
-        let _ = io::stdout().flush();
-        let started = Instant::now();
-        match run(&mut command) {
-            Ok((status, printed))
-                if status.code() == Some(1) && printed.lines().any(|line| line.starts_with(words)) =>
-            {
-                println!(" … it does, as expected, after {:.1} s", started.elapsed().as_secs_f64());
-            }
-            Ok((status, printed)) => {
-                println!(" … {status}:\n{printed}");
-                self.fail(&format!("{shown}: it should fail, and say {words:?}"));
-            }
-            Err(error) => {
-                println!();
-                self.fail(&format!("can't run {shown}: {error}"));
-            }
-        }
     }
 
     /// Notes a failure that no command has shown.
@@ -124,27 +160,35 @@ impl Runner {
         self.parts.iter().all(|part| part.failures.is_empty())
     }
 
-    /// `failed_tests` adds the output to the tally, and says how many tests failed in it.
-    fn step(&mut self, mut command: Command, failed_tests: impl FnOnce(&mut Tally, &str) -> u64) {
-        print!("   {}", show(&command));
-        // Progress that can't be shown is no reason to stop.
-        let _ = io::stdout().flush();
-        let ended = Ended::of(&mut command);
-        self.note(ended, failed_tests);
-    }
-
-    /// Prints how a command ended behind the line that shows it, and keeps the books.
-    fn note(&mut self, ended: Ended, failed_tests: impl FnOnce(&mut Tally, &str) -> u64) {
-        let Ended { shown, took, result } = ended;
-        let (status, printed) = match result {
+    /// Prints how a step ended behind its title, and keeps the books.
+    fn note(&mut self, step: &Step, ended: Ended) {
+        let shown = show(&step.command);
+        let seconds = ended.took.as_secs_f64();
+        let (status, printed) = match ended.result {
             Ok(done) => done,
             Err(error) => {
                 println!();
                 return self.fail(&format!("can't run {shown}: {error}"));
             }
         };
-        let seconds = took.as_secs_f64();
-        let failed_tests = failed_tests(&mut self.tally, &printed);
+        let failed_tests = match &step.expected {
+            Expected::Success => 0,
+            Expected::Tests(package) => self.tally.add(package, &printed).failed,
+            Expected::NodeTests(package) => {
+                let counts = self.tally.add_node(package, &printed);
+                // Where Node runs no test it says that all is well.
+                if counts.passed == 0 { counts.failed.max(1) } else { counts.failed }
+            }
+            Expected::Failure(words) => {
+                if status.code() == Some(1) && printed.lines().any(|line| line.starts_with(words)) {
+                    println!(" … it does, as expected, after {seconds:.1} s");
+                } else {
+                    println!(" … {status}:\n{printed}");
+                    self.fail(&format!("{shown}: it should fail, and say {words:?}"));
+                }
+                return;
+            }
+        };
         if status.success() && failed_tests == 0 {
             println!(" … {seconds:.1} s");
             return;
@@ -154,21 +198,6 @@ impl Runner {
         if failed_tests == 0 {
             self.tally.add_failure();
         }
-    }
-}
-
-/// A command that was run.
-struct Ended {
-    shown: String,
-    took: Duration,
-    result: io::Result<(ExitStatus, String)>,
-}
-
-impl Ended {
-    fn of(command: &mut Command) -> Self {
-        let started = Instant::now();
-        let result = run(command);
-        Self { shown: show(command), took: started.elapsed(), result }
     }
 }
 
@@ -214,13 +243,13 @@ mod tests {
     #[test]
     fn one_failed_command_fails_its_part_and_no_other() {
         let mut runner = Runner::default();
-        runner.part("good", |runner| runner.check(shell("exit 0")));
+        runner.part("good", |runner| runner.run(Step::check(shell("exit 0"))));
         assert!(runner.summary());
         runner.part("bad", |runner| {
-            runner.check(shell("exit 1"));
-            runner.check(shell("exit 0"));
+            runner.run(Step::check(shell("exit 1")));
+            runner.run(Step::check(shell("exit 0")));
         });
-        runner.part("good again", |runner| runner.check(shell("exit 0")));
+        runner.part("good again", |runner| runner.run(Step::check(shell("exit 0"))));
         assert!(!runner.summary());
         assert_eq!(runner.tally.to_string(), "0 passed, 1 failed, 0 skipped");
         let failures: Vec<_> = runner.parts.iter().map(|part| part.failures.concat()).collect();
@@ -231,8 +260,8 @@ mod tests {
     fn failed_tests_are_counted_once_and_a_crash_counts_too() {
         let mut runner = Runner::default();
         runner.part("tests", |runner| {
-            runner.test("a", shell("echo 'test result: FAILED. 2 passed; 3 failed; 0 ignored'; exit 101"));
-            runner.test("b", shell("echo 'error: could not compile'; exit 101"));
+            runner.run(Step::test("a", shell("echo 'test result: FAILED. 2 passed; 3 failed; 0 ignored'; exit 101")));
+            runner.run(Step::test("b", shell("echo 'error: could not compile'; exit 101")));
         });
         assert_eq!(runner.tally.to_string(), "2 passed, 4 failed, 0 skipped");
         assert!(!runner.summary());
@@ -248,10 +277,10 @@ mod tests {
                 "touch {own}; until test -e {other}; do :; done; echo 'test result: ok. 1 passed; 0 failed'"
             ));
             command.current_dir(&folder);
-            ("a".to_owned(), command)
+            Step::test("a", command)
         };
-        let bad = ("b".to_owned(), shell("echo 'test result: FAILED. 0 passed; 1 failed'; exit 101"));
-        runner.part("tests", |runner| runner.test_at_once(2, [meet("one", "two"), meet("two", "one"), bad]));
+        let bad = Step::test("b", shell("echo 'test result: FAILED. 0 passed; 1 failed'; exit 101"));
+        runner.part("tests", |runner| runner.run_at_once(2, vec![meet("one", "two"), meet("two", "one"), bad]));
         assert_eq!(runner.tally.to_string(), "2 passed, 1 failed, 0 skipped");
         assert!(!runner.summary());
     }
@@ -260,7 +289,7 @@ mod tests {
     fn what_has_to_fail_has_to_say_why() {
         let failures = |script: &str| {
             let mut runner = Runner::default();
-            runner.part("spoil", |runner| runner.check_fails(shell(script), "sse differs"));
+            runner.part("spoil", |runner| runner.run(Step::fails(shell(script), "sse differs")));
             runner.summary();
             runner.tally.to_string()
         };
@@ -273,7 +302,7 @@ mod tests {
     #[test]
     fn a_command_that_is_not_there_is_a_failure() {
         let mut runner = Runner::default();
-        runner.part("none", |runner| runner.check(Command::new("/nonexistent/program")));
+        runner.part("none", |runner| runner.run(Step::check(Command::new("/nonexistent/program"))));
         assert!(!runner.summary());
     }
 

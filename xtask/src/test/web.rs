@@ -5,7 +5,8 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::runner::Runner;
+use super::runner::{Runner, Step};
+use crate::Result;
 use crate::demo::program;
 use crate::install::Install;
 use crate::node;
@@ -17,30 +18,21 @@ const TESTS: &str = "tests/js";
 /// Tells the tests where the server is that they start.
 const SERVER_VARIABLE: &str = "TIDINGS_SERVER";
 
-pub(super) fn run(runner: &mut Runner, workspace: &Workspace, install: Install) {
-    if let Err(error) = node::obtain(install) {
-        return runner.fail(&error.to_string());
-    }
-    let Some(package) = workspace.package(PACKAGE) else {
-        return runner.fail(&format!("there is no package {PACKAGE}"));
-    };
+pub(super) fn steps(runner: &mut Runner, workspace: &Workspace, install: Install) -> Result<Vec<Step>> {
+    node::obtain(install)?;
+    let package = workspace.package(PACKAGE).ok_or_else(|| format!("there is no package {PACKAGE}"))?;
     let folder = workspace.root.join(package.path(TESTS));
-    let server = match super::build(program::SERVER) {
-        Ok(server) => server,
-        Err(error) => return runner.fail(&error.to_string()),
-    };
-    let tests = match test_files(&folder) {
-        Ok(tests) => tests,
-        Err(error) => return runner.fail(&format!("can't read {}: {error}", folder.display())),
-    };
+    let server = super::outside::build(program::SERVER)?;
+    let tests = test_files(&folder).map_err(|error| format!("can't read {}: {error}", folder.display()))?;
 
     let mut tools = Command::new("npm");
     tools.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).stdin(Stdio::null());
-    runner.check(tools);
+    // The tests need what it installs.
+    runner.run(Step::check(tools));
     let mut node = Command::new("node");
     node.args(["--test", "--test-reporter=tap"]).args(tests);
     node.current_dir(&folder).env(SERVER_VARIABLE, server).stdin(Stdio::null());
-    runner.test_node(PACKAGE, node);
+    Ok(vec![Step::test_node(PACKAGE, node)])
 }
 
 /// The files with tests, by name: what Node makes of a folder differs from version to version.

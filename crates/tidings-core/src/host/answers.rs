@@ -57,19 +57,17 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 pub(super) async fn show(host: &Host, parts: &Parts, job: JobId) -> Result<Response<Body>, Problem> {
     let job = host.jobs().get(job).await?;
-    let cursor = job.cursor().to_string();
-    let mut response = snapshot(host, StatusCode::OK, &job);
-    if etag::none_match_names(&parts.headers, &cursor) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        *response.body_mut() = Body::empty();
-        response.headers_mut().remove(header::CONTENT_TYPE);
-    }
+    let tag = etag::of(job.cursor());
+    let mut response = if etag::none_match_is(&parts.headers, &tag) {
+        let mut unchanged = Response::new(Body::empty());
+        *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
+        unchanged
+    } else {
+        Body::json(host.jobs().snapshot_json(&job))
+    };
     let headers = response.headers_mut();
-    // Digits, a hyphen and hex digits between quotes.
-    if let Ok(tag) = HeaderValue::try_from(format!("\"{cursor}\"")) {
-        headers.insert(header::ETAG, tag);
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::ETAG, tag);
     if !job.state.is_terminal() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }

@@ -1,6 +1,10 @@
 //! Request bodies: read whole, within their limits.
 
-use std::{future::poll_fn, pin::Pin};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+};
 
 use bytes::Bytes;
 use http::{header, request::Parts};
@@ -34,11 +38,14 @@ pub(super) fn media_type(parts: &Parts) -> Result<MediaType, Problem> {
     let mut types = parts.headers.get_all(header::CONTENT_TYPE).iter();
     let Some(media_type) = types.next() else { return Ok(MediaType::Json) };
     let essence = media_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    match essence.to_ascii_lowercase().as_str() {
-        _ if types.next().is_some() => refuse("Content-Type is there twice"),
-        "application/json" => Ok(MediaType::Json),
-        "application/x-ndjson" => Ok(MediaType::NdJson),
-        _ => refuse("bodies are application/json (curl --json), or for reports application/x-ndjson"),
+    if types.next().is_some() {
+        refuse("Content-Type is there twice")
+    } else if essence.eq_ignore_ascii_case("application/json") {
+        Ok(MediaType::Json)
+    } else if essence.eq_ignore_ascii_case("application/x-ndjson") {
+        Ok(MediaType::NdJson)
+    } else {
+        refuse("bodies are application/json (curl --json), or for reports application/x-ndjson")
     }
 }
 
@@ -56,18 +63,50 @@ pub(super) async fn read(parts: &Parts, mut body: Body, most: usize, limits: &Li
     if said.is_some_and(|said| said > most as u64) {
         return Err(too_large(most));
     }
-    let whole = Instant::now() + Limits::seconds(limits.body_seconds);
-    let idle = Limits::seconds(limits.idle_body_seconds);
-    let mut read: Vec<u8> = Vec::new();
+    let mut timing = Timing::new(limits);
+    let (mut first, mut rest) = (Bytes::new(), Vec::new());
     loop {
-        let until = whole.min(Instant::now() + idle);
-        match tokio::time::timeout_at(until, chunk(&mut body)).await {
-            Err(_) => return Err(ProblemKind::RequestTimeout.into()),
-            Ok(None) => return Ok(read.into()),
-            Ok(Some(Err(problem))) => return Err(problem),
-            Ok(Some(Ok(chunk))) if read.len() + chunk.len() > most => return Err(too_large(most)),
-            Ok(Some(Ok(chunk))) => read.extend_from_slice(&chunk),
+        let Some(chunk) = timing.next(&mut body).await? else { break };
+        if first.len() + rest.len() + chunk.len() > most {
+            return Err(too_large(most));
         }
+        // Nearly all bodies come in one piece, which is taken as it is.
+        if first.is_empty() {
+            first = chunk;
+        } else {
+            rest.extend_from_slice(&chunk);
+        }
+    }
+    Ok(if rest.is_empty() { first } else { [first, rest.into()].concat().into() })
+}
+
+/// How long a body may take. The clock is only asked where something has to be waited for.
+struct Timing<'a> {
+    limits: &'a Limits,
+    /// When all of it has to be there.
+    whole: Option<Instant>,
+}
+
+impl<'a> Timing<'a> {
+    fn new(limits: &'a Limits) -> Self {
+        Self { limits, whole: None }
+    }
+
+    /// The next piece of a body; nothing at its end.
+    async fn next(&mut self, body: &mut Body) -> Result<Option<Bytes>, Problem> {
+        let mut next = pin!(chunk(body));
+        let at_once = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
+        let next = match at_once {
+            Poll::Ready(next) => next,
+            Poll::Pending => {
+                let now = Instant::now();
+                let whole = *self.whole.get_or_insert_with(|| now + Limits::seconds(self.limits.body_seconds));
+                let until = whole.min(now + Limits::seconds(self.limits.idle_body_seconds));
+                let next = tokio::time::timeout_at(until, next).await;
+                next.map_err(|_| Problem::from(ProblemKind::RequestTimeout))?
+            }
+        };
+        next.transpose()
     }
 }
 

@@ -1,7 +1,9 @@
 //! Reporting from outside: `POST /jobs/{id}/events`.
 
+use std::borrow::Cow;
+
 use bytes::BytesMut;
-use http::{HeaderMap, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, Response, StatusCode, header, request::Parts};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -19,7 +21,11 @@ use crate::{
     log::Appended,
     names::JobId,
     problem::{Problem, ProblemKind},
+    text::Object,
 };
+
+const TOKEN: HeaderName = HeaderName::from_static("tidings-report-token");
+const REPORT_SEQ: HeaderName = HeaderName::from_static("report-seq");
 
 pub(super) async fn report(host: &Host, parts: &Parts, body: Body, job: JobId) -> Result<Response<Body>, Problem> {
     let token = token(&parts.headers).ok_or_else(|| Problem::from(ProblemKind::Unauthorized))?;
@@ -39,15 +45,17 @@ pub(super) async fn report(host: &Host, parts: &Parts, body: Body, job: JobId) -
 
 fn answer(appended: &Appended) -> Response<Body> {
     let Appended { job, received } = appended;
-    let (seq, cursor, cancel_requested) = (job.seq, job.cursor(), job.cancel_requested);
-    let json =
-        format!(r#"{{"seq":{seq},"cursor":"{cursor}","received":{received},"cancel_requested":{cancel_requested}}}"#);
-    json_response(StatusCode::OK, json)
+    let mut json = Object::with_capacity(128);
+    json.number("seq", job.seq);
+    json.cursor("cursor", job.cursor());
+    json.number("received", *received);
+    json.bool("cancel_requested", job.cancel_requested);
+    json_response(StatusCode::OK, json.end())
 }
 
 /// The token that a reporter shows: in a field of our own, where something on the way takes `Authorization`.
 fn token(headers: &HeaderMap) -> Option<&str> {
-    if let Some(token) = headers.get("tidings-report-token") {
+    if let Some(token) = headers.get(TOKEN) {
         return token.to_str().ok();
     }
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
@@ -56,7 +64,7 @@ fn token(headers: &HeaderMap) -> Option<&str> {
 
 fn report_seq(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let invalid = || Problem::new(ProblemKind::InvalidRequest, "Report-Seq is one whole number from 1");
-    let mut values = headers.get_all("report-seq").iter();
+    let mut values = headers.get_all(REPORT_SEQ).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let text = value.to_str().map_err(|_| invalid())?;
     let number = text.parse().ok().filter(|number| (1..=MAX_NUMBER).contains(number) && !text.starts_with('+'));
@@ -65,6 +73,46 @@ fn report_seq(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 
 /// The events of a body: one, or an array of them.
 fn drafts(body: &[u8], event_bytes: usize) -> Result<Vec<Draft>, Problem> {
+    let taken = match body.trim_ascii_start().first() {
+        Some(b'[') => serde_json::from_slice(body).ok().and_then(|all: Vec<&RawValue>| {
+            all.iter().map(|event| taken(event.get().as_bytes(), 1, event_bytes)).collect::<Option<Vec<_>>>()
+        }),
+        _ => taken(body, 0, event_bytes).map(|draft| vec![draft]),
+    };
+    match taken {
+        Some(drafts) if are_in_order(&drafts) => Ok(drafts),
+        _ => explained(body, event_bytes),
+    }
+}
+
+fn are_in_order(drafts: &[Draft]) -> bool {
+    !drafts.iter().rev().skip(1).any(|draft| draft.kind().is_terminal())
+}
+
+/// An event as it should be, which stands within so many arrays of a text. It is read in one go; what is not as it
+/// should be is looked at once more, for what is wrong with it.
+fn taken(event: &[u8], depth: usize, event_bytes: usize) -> Option<Draft> {
+    // An array would do for serde.
+    if event.trim_ascii_start().first() != Some(&b'{') {
+        return None;
+    }
+    let Wire { kind, data } = serde_json::from_slice(event).ok()?;
+    let data = data.map(|data| Json::within(data, depth + 1)).transpose().ok()?;
+    Draft::reported(&kind, data).ok().filter(|draft| draft.size() <= event_bytes)
+}
+
+/// An event as it is sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+/// The events of a body step by step, so that the first thing that is wrong can be named.
+fn explained(body: &[u8], event_bytes: usize) -> Result<Vec<Draft>, Problem> {
     let json = Json::parse(body).map_err(|e| Problem::new(ProblemKind::MalformedJson, e.to_string()))?;
     if json.is_object() {
         return Ok(vec![draft(&json, event_bytes)?]);
@@ -73,21 +121,10 @@ fn drafts(body: &[u8], event_bytes: usize) -> Result<Vec<Draft>, Problem> {
     let all: Vec<&RawValue> = serde_json::from_str(json.as_str())
         .map_err(|_| invalid("an event or an array of events is expected".to_owned()))?;
     let drafts: Vec<_> = all.iter().map(|event| draft(&json.part(event), event_bytes)).collect::<Result<_, _>>()?;
-    if drafts.iter().rev().skip(1).any(|draft| draft.kind().is_terminal()) {
-        return Err(invalid("nothing may follow a terminal event".to_owned()));
-    }
-    Ok(drafts)
+    if are_in_order(&drafts) { Ok(drafts) } else { Err(invalid("nothing may follow a terminal event".to_owned())) }
 }
 
 fn draft(json: &Json, event_bytes: usize) -> Result<Draft, Problem> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Wire<'a> {
-        #[serde(rename = "type")]
-        kind: String,
-        #[serde(borrow)]
-        data: Option<&'a RawValue>,
-    }
     let invalid = |detail: String| Problem::new(ProblemKind::InvalidInput, detail);
     if !json.is_object() {
         return Err(invalid("an event is an object with the members type and data".to_owned()));
@@ -156,8 +193,11 @@ impl Lines<'_> {
         let drafts = if line.is_empty() {
             Vec::new()
         } else {
-            let json = Json::parse(line).map_err(|e| Problem::new(ProblemKind::MalformedJson, e.to_string()));
-            vec![json.and_then(|json| draft(&json, event_bytes)).map_err(|problem| self.at(problem))?]
+            let explained = || {
+                let json = Json::parse(line).map_err(|e| Problem::new(ProblemKind::MalformedJson, e.to_string()))?;
+                draft(&json, event_bytes)
+            };
+            vec![taken(line, 0, event_bytes).map_or_else(explained, Ok).map_err(|problem| self.at(problem))?]
         };
         let count = drafts.len() as u64;
         let appended =

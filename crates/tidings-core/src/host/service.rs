@@ -15,10 +15,10 @@ use tower_service::Service;
 
 use super::{Host, Mounted, answers, reports};
 use crate::{
-    answer::{Answer, Answered, Body, Hold},
+    answer::{Answer, Answered, Body, Held, Hold, Reply},
     feed::ReadError,
     log::Scope,
-    names::{JobId, Kind},
+    names::Kind,
     problem::{Problem, ProblemKind},
     stream::StreamBody,
     target::{Params, Target},
@@ -29,17 +29,17 @@ use crate::{
 const NAMED_JOBS: usize = 100;
 
 /// The place of a request.
-enum Route<'a> {
+enum Route<'h, 'p> {
     Jobs,
-    Job(&'a str),
-    Cancel(&'a str),
-    Reports(&'a str),
-    JobEvents(&'a str, &'a Mounted),
-    Events(&'a Mounted),
+    Job(&'p str),
+    Cancel(&'p str),
+    Reports(&'p str),
+    JobEvents(&'p str, &'h Mounted),
+    Events(&'h Mounted),
     Transports,
 }
 
-impl Route<'_> {
+impl Route<'_, '_> {
     fn allowed(&self) -> &'static str {
         match self {
             Route::Jobs => "GET, HEAD, POST",
@@ -51,7 +51,7 @@ impl Route<'_> {
 }
 
 impl Host {
-    fn route<'a>(&'a self, path: &'a str) -> Option<Route<'a>> {
+    fn route<'h, 'p>(&'h self, path: &'p str) -> Option<Route<'h, 'p>> {
         let path = match path.strip_prefix(&self.0.base_path) {
             Some(rest) if rest.starts_with('/') => rest,
             _ => path,
@@ -73,13 +73,21 @@ impl Host {
 
     /// Answers a request. Never fails.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        let (parts, body) = request.into_parts();
-        let head = parts.method == Method::HEAD;
-        let response = self.try_answer(parts, body).await.unwrap_or_else(Problem::into_response);
-        if head { without_body(response) } else { response }
+        self.reply(request).await.into_response().await
     }
 
-    async fn try_answer(&self, parts: Parts, body: Body) -> Result<Response<Body>, Problem> {
+    /// Answers a request, or hands out what it is to wait for. For servers that can hold a request at less than the cost of
+    /// its connection; for all others there is [`answer`](Self::answer).
+    pub async fn reply(&self, request: Request<Body>) -> Reply {
+        let (parts, body) = request.into_parts();
+        let head = parts.method == Method::HEAD;
+        let reply = self.try_answer(parts, body).await.unwrap_or_else(|problem| problem.into_response().into());
+        if head { without_body(reply.into_response().await).into() } else { reply }
+    }
+
+    /// What is asked for most is answered without a box; what is seldom or takes long has one, so that this future stays
+    /// small.
+    async fn try_answer(&self, parts: Parts, body: Body) -> Result<Reply, Problem> {
         let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
         let most = self.jobs().limits().request_target_bytes;
         if target > most {
@@ -87,47 +95,44 @@ impl Host {
             return Err(Problem::new(ProblemKind::UriTooLong, detail));
         }
         self.0.names.check(&parts)?;
-        let path = parts.uri.path().to_owned();
         let route = self
-            .route(&path)
+            .route(parts.uri.path())
             .ok_or_else(|| Problem::new(ProblemKind::NotFound, "see GET /transports for the paths that there are"))?;
         let job = match route {
             Route::Job(id) | Route::Cancel(id) | Route::Reports(id) | Route::JobEvents(id, _) => {
-                Some(self.find(id).await?)
+                let id = id.parse().map_err(|_| Problem::from(ProblemKind::UnknownJob))?;
+                if self.feed().known(id).is_none() {
+                    // Before it is said to be unknown, the log catches up.
+                    Box::pin(self.feed().job(id)).await?;
+                }
+                Some(id)
             }
             Route::Jobs | Route::Events(_) | Route::Transports => None,
         };
-        match (&route, &parts.method, job) {
+        let response = match (&route, &parts.method, job) {
             (Route::Jobs, &Method::GET | &Method::HEAD, _) => answers::list(self, &parts),
-            (Route::Jobs, &Method::POST, _) => answers::submit(self, &parts, body).await,
+            (Route::Jobs, &Method::POST, _) => Box::pin(answers::submit(self, &parts, body)).await,
             (Route::Job(_), &Method::GET | &Method::HEAD, Some(job)) => answers::show(self, &parts, job).await,
-            (Route::Job(_), &Method::DELETE, Some(job)) => answers::delete(self, job).await,
-            (Route::Cancel(_), &Method::POST, Some(job)) => answers::cancel(self, &parts, body, job).await,
-            (Route::Reports(_), &Method::POST, Some(job)) => reports::report(self, &parts, body, job).await,
+            (Route::Job(_), &Method::DELETE, Some(job)) => Box::pin(answers::delete(self, job)).await,
+            (Route::Cancel(_), &Method::POST, Some(job)) => Box::pin(answers::cancel(self, &parts, body, job)).await,
+            (Route::Reports(_), &Method::POST, Some(job)) => Box::pin(reports::report(self, &parts, body, job)).await,
             (Route::JobEvents(_, mounted), &Method::GET | &Method::HEAD, Some(job)) => {
                 let params = Params::parse(parts.uri.query());
-                let after = params.cursor("after")?;
-                self.ask(mounted, Target::new(Scope::job(job), after, params), parts, body).await
+                let (mounted, after) = (*mounted, params.cursor("after")?);
+                return self.ask(mounted, Target::new(Scope::job(job), after, params), parts, body).await;
             }
             (Route::Events(mounted), &Method::GET | &Method::HEAD, _) => {
-                let target = self.many(Params::parse(parts.uri.query())).await?;
-                self.ask(mounted, target, parts, body).await
+                let mounted = *mounted;
+                let target = Box::pin(self.many(Params::parse(parts.uri.query()))).await?;
+                return self.ask(mounted, target, parts, body).await;
             }
             (Route::Transports, &Method::GET | &Method::HEAD, _) => Ok(answers::transports(self)),
             (route, ..) => {
                 let allowed = http::HeaderValue::from_static(route.allowed());
                 Err(Problem::from(ProblemKind::MethodNotAllowed).with_header(header::ALLOW, allowed))
             }
-        }
-    }
-
-    /// The job of this id, once it is certain that it is known or not.
-    async fn find(&self, id: &str) -> Result<JobId, Problem> {
-        let id = id.parse().map_err(|_| Problem::from(ProblemKind::UnknownJob))?;
-        if self.feed().known(id).is_none() {
-            self.feed().job(id).await?;
-        }
-        Ok(id)
+        };
+        response.map(Reply::Response)
     }
 
     /// What a request for the events of several jobs is about.
@@ -167,36 +172,35 @@ impl Host {
     }
 
     /// Asks a transport, and renders what it answers.
-    async fn ask(
-        &self,
-        mounted: &Mounted,
-        target: Target,
-        parts: Parts,
-        body: Body,
-    ) -> Result<Response<Body>, Problem> {
+    async fn ask(&self, mounted: &Mounted, target: Target, parts: Parts, body: Body) -> Result<Reply, Problem> {
         let Some(endpoint) = &mounted.mount.endpoint else { return Err(ProblemKind::NotFound.into()) };
         let (head, version) = (parts.method == Method::HEAD, parts.version);
         let answer = match endpoint.answer(target, Request::from_parts(parts, body)) {
             Answering::Ready(answer) => answer,
             Answering::Later(answer) => answer.await,
         };
-        match answer {
-            Answer::Response(response) => Ok(response),
+        Ok(match answer {
+            Answer::Response(response) => response.into(),
             Answer::Follow(response, streaming) => {
                 let stream = StreamBody::new(*streaming, self.jobs().clone(), self.shutdown().clone());
-                Ok(response.map(|()| Body::stream(stream)))
+                response.map(|()| Body::stream(stream)).into()
             }
             Answer::Hold(mut hold) => {
                 if head {
                     hold.wait = std::time::Duration::ZERO;
                 }
-                self.hold(*hold, version).await
+                let host = self.clone();
+                Reply::Held(Held::new(async move {
+                    let response = host.hold(hold, version).await.unwrap_or_else(Problem::into_response);
+                    let (head, body) = response.into_parts();
+                    Response::from_parts(head, Box::pin(body.into_whole()).await)
+                }))
             }
-        }
+        })
     }
 
     /// Holds a request until there is news, its time is over, or the host shuts down.
-    async fn hold(&self, mut hold: Hold, version: Version) -> Result<Response<Body>, Problem> {
+    async fn hold(&self, mut hold: Box<Hold>, version: Version) -> Result<Response<Body>, Problem> {
         let deadline = tokio::time::sleep(hold.wait);
         tokio::pin!(deadline);
         loop {
@@ -206,7 +210,8 @@ impl Host {
                 () = self.shutdown().begun() => End::Shutdown,
                 () = &mut deadline => End::Time,
             };
-            let page = self.feed().read_on(&hold.watch, hold.job, hold.after, hold.limit).await?;
+            // Boxed, for it is needed just once in all the time.
+            let page = Box::pin(self.feed().read_on(&hold.watch, hold.job, hold.after, hold.limit)).await?;
             if end == End::News && !page.is_news() {
                 continue;
             }

@@ -9,8 +9,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tidings::{Body, Broken};
+
+use super::taken::{Handover, Left};
 
 /// Shared by a connection's I/O, its requests and whoever closes it when it idles.
 ///
@@ -50,26 +53,45 @@ impl Drop for Running {
     }
 }
 
-pin_project! {
-    /// The body of an answer, which keeps its request running until it has been sent or given up.
-    #[derive(Debug)]
-    pub(super) struct Tracked<B> {
-        #[pin]
-        pub(super) body: B,
-        pub(super) running: Running,
+/// The body of an answer, which keeps its request running until it has been sent or given up.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    body: Body,
+    #[expect(dead_code, reason = "held for its drop")]
+    running: Running,
+    /// Where a stream of events is left once it has brought what was there.
+    handover: Option<Arc<Handover>>,
+    is_left: bool,
+}
+
+impl Tracked {
+    /// `handover`: where the connection may be taken over.
+    pub(super) fn new(body: Body, running: Running, handover: Option<Arc<Handover>>) -> Self {
+        Self { body, running, handover, is_left: false }
     }
 }
 
-impl<B: Body> Body for Tracked<B> {
-    type Data = B::Data;
-    type Error = B::Error;
+impl http_body::Body for Tracked {
+    type Data = Bytes;
+    type Error = Broken;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().body.poll_frame(cx)
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if self.is_left {
+            return Poll::Pending;
+        }
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if frame.is_pending()
+            && let Some(handover) = self.handover.take()
+            && let Some(stream) = self.body.take_stream()
+        {
+            self.is_left = true;
+            handover.leave(Left::Stream(stream));
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        !self.is_left && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

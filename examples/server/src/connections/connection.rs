@@ -2,18 +2,16 @@
 
 use std::{
     convert::Infallible,
-    error::Error,
     future::{pending, poll_fn},
-    io,
+    io, mem,
     pin::{Pin, pin},
     sync::Arc,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use http_body_util::Either;
+use bytes::{Bytes, BytesMut};
+use http::Request;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -24,20 +22,22 @@ use hyper_util::{
     server::graceful::GracefulConnection,
 };
 use socket2::SockRef;
+use tidings::{Body, Reply};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::{interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower_service::Service;
 
 use super::{
-    Limits,
+    Limits, Serve, TakenOver,
     activity::{Activity, Tracked},
     first::{First, read_first},
     head::{self, LINE_REST, Refusal},
     paced::Paced,
+    places::Place,
+    taken::{Given, Handover, Left, Next, Taken, can_be_taken},
 };
 
 /// What the kernel keeps for a client that does not read (it doubles the number). Together with hyper's own buffer this
@@ -59,131 +59,213 @@ const PING: Duration = Duration::from_secs(20);
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_IN_ALL: Duration = Duration::from_secs(10);
 
-/// One connection.
+/// What the connections of a server share.
 #[derive(Debug)]
-pub(super) struct Connection {
-    limits: Arc<Limits>,
-    activity: Arc<Activity>,
-    closing: CancellationToken,
+pub(super) struct Shared<S> {
+    pub(super) service: S,
+    pub(super) limits: Limits,
+    pub(super) taken_over: Arc<TakenOver>,
+    pub(super) closing: CancellationToken,
 }
 
-impl Connection {
-    pub(super) fn new(limits: Arc<Limits>, closing: CancellationToken) -> Self {
-        Self { limits, activity: Arc::default(), closing }
+/// A connection that is being served, by turns through hyper and taken over from it. Ends early if the server closes or
+/// the client goes over a limit; dropping it cuts it off.
+///
+/// A type of its own rather than an `async fn`: what waits here is as small as it can be, for there may be many.
+pub(super) struct Connection<S> {
+    shared: Arc<Shared<S>>,
+    phase: Phase,
+    #[expect(dead_code, reason = "held for its drop")]
+    place: Place,
+}
+
+enum Phase {
+    /// hyper has it, or what comes before and after hyper.
+    Hyper(Pin<Box<dyn Future<Output = Option<Given>> + Send>>),
+    Taken(Taken),
+    Over,
+}
+
+impl<S: Serve> Connection<S> {
+    pub(super) fn new(shared: &Arc<Shared<S>>, stream: TcpStream, place: Place) -> Self {
+        let shared = Arc::clone(shared);
+        let begin = Box::pin(Through::new(&shared).begin(stream, BytesMut::new()));
+        Self { shared, phase: Phase::Hyper(begin), place }
     }
 
-    /// Serves it to its end, which comes early if `closing` is cancelled or the client goes over a limit.
-    pub(super) async fn serve<S, B>(self, mut stream: TcpStream, service: S)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
-        if let Err(error) = set_options(&stream, &self.limits) {
-            tracing::debug!(%error, "a connection ended before it began");
-            return;
+    /// Goes on with a connection that is no longer taken over.
+    fn begin_anew(&self, next: Next, taken: Taken) -> Phase {
+        let (socket, unread) = taken.into_parts();
+        match next {
+            Next::Nothing => Phase::Over,
+            Next::Close => Phase::Hyper(Box::pin(async move {
+                linger(socket).await;
+                None
+            })),
+            Next::Request => Phase::Hyper(Box::pin(Through::new(&self.shared).begin(socket, unread))),
         }
-        let first = self.closing.run_until_cancelled(read_first(&mut stream, &self.limits));
-        match first.await {
-            Some(First::Http1(begun)) => self.serve_http1(stream, begun, service).await,
-            Some(First::Http2(begun)) => self.serve_http2(stream, begun, service).await,
-            Some(First::Refused(refusal)) => refuse(stream, refusal, &self.limits).await,
+    }
+}
+
+impl<S: Serve> Future for Connection<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        loop {
+            let shared = &this.shared;
+            match &mut this.phase {
+                Phase::Hyper(hyper) => {
+                    let given = ready!(hyper.as_mut().poll(cx));
+                    let take = |given| Phase::Taken(Taken::new(given, &shared.limits, &shared.taken_over));
+                    this.phase = given.map_or(Phase::Over, take);
+                }
+                Phase::Taken(taken) => {
+                    let rest = || rest(shared.limits.idle, shared.closing.clone());
+                    let next = ready!(taken.poll_next(cx, &shared.limits, rest));
+                    if let Phase::Taken(taken) = mem::replace(&mut this.phase, Phase::Over) {
+                        this.phase = this.begin_anew(next, taken);
+                    }
+                }
+                Phase::Over => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+/// Comes back when no request has come for too long, or the server closes.
+async fn rest(idle: Duration, closing: CancellationToken) {
+    // Either way the connection is closed.
+    let _ = timeout(idle, closing.cancelled()).await;
+}
+
+/// What hyper's part in a connection needs.
+struct Through<S> {
+    shared: Arc<Shared<S>>,
+    activity: Arc<Activity>,
+    handover: Arc<Handover>,
+}
+
+impl<S: Serve> Through<S> {
+    fn new(shared: &Arc<Shared<S>>) -> Self {
+        Self { shared: Arc::clone(shared), activity: Arc::default(), handover: Arc::default() }
+    }
+
+    /// Serves a connection, of which these bytes have been read already, until it ends or is to be taken over.
+    async fn begin(self, mut stream: TcpStream, begun: BytesMut) -> Option<Given> {
+        let limits = &self.shared.limits;
+        if begun.is_empty()
+            && let Err(error) = set_options(&stream, limits)
+        {
+            tracing::debug!(%error, "a connection ended before it began");
+            return None;
+        }
+        match self.shared.closing.run_until_cancelled(read_first(&mut stream, begun, limits)).await {
+            Some(First::Http1(begun)) => return self.serve_http1(stream, begun).await,
+            Some(First::Http2(begun)) => self.serve_http2(stream, begun).await,
+            Some(First::Refused(refusal)) => refuse(stream, refusal, limits).await,
             Some(First::Nothing) | None => {}
         }
+        None
     }
 
-    async fn serve_http1<S, B>(self, stream: TcpStream, begun: Bytes, service: S)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
-        let io = Paced::new(stream, begun, Arc::clone(&self.activity), self.limits.write_stall)
-            .with_head_limit(self.limits.header);
-        let http1 = http1_builder(&self.limits);
-        let mut connection = http1.serve_connection(TokioIo::new(io), self.service(service));
-        self.drive(Pin::new(&mut connection)).await;
-        linger(connection.into_parts().io.into_inner().into_inner()).await;
+    async fn serve_http1(self, stream: TcpStream, begun: Bytes) -> Option<Given> {
+        let limits = &self.shared.limits;
+        let io = Paced::new(stream, begun, Arc::clone(&self.activity), limits.write_stall)
+            .with_head_limit(limits.header)
+            .with_handover(Arc::clone(&self.handover));
+        let mut connection = http1_builder(limits).serve_connection(TokioIo::new(io), self.service());
+        let left = self.drive(Pin::new(&mut connection)).await;
+        let parts = connection.into_parts();
+        let socket = parts.io.into_inner().into_inner();
+        match left {
+            Some(left) => Some(Given { socket, unread: parts.read_buf, left }),
+            None => {
+                linger(socket).await;
+                None
+            }
+        }
     }
 
-    async fn serve_http2<S, B>(self, stream: TcpStream, begun: Bytes, service: S)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
-        let io = Paced::new(stream, begun, Arc::clone(&self.activity), self.limits.write_stall);
-        let http2 = http2_builder(&self.limits);
-        let mut connection = pin!(http2.serve_connection(TokioIo::new(io), self.service(service)));
+    async fn serve_http2(&self, stream: TcpStream, begun: Bytes) {
+        let limits = &self.shared.limits;
+        let io = Paced::new(stream, begun, Arc::clone(&self.activity), limits.write_stall);
+        let http2 = http2_builder(limits);
+        let mut connection = pin!(http2.serve_connection(TokioIo::new(io), self.service()));
         tokio::select! {
-            () = self.drive(connection.as_mut()) => {}
+            // Nothing is left where nothing can be taken over.
+            _ = self.drive(connection.as_mut()) => {}
             () = self.first_request_is_late() => {}
         }
     }
 
     /// Comes back when the time for a first head is over and none has come. The preface alone is no request.
     async fn first_request_is_late(&self) {
-        sleep(self.limits.header).await;
+        sleep(self.shared.limits.header).await;
         if self.activity.begun() > 0 {
             pending().await
         }
     }
 
     /// The service as hyper calls it: behind the limits on heads, and with each request counted.
-    fn service<S, B>(
+    fn service(
         &self,
-        service: S,
-    ) -> impl HttpService<Incoming, ResBody = Answer<B>, Error = Infallible, Future: Send + 'static> + use<S, B>
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
-        let limits = Arc::clone(&self.limits);
+    ) -> impl HttpService<Incoming, ResBody = Tracked, Error = Infallible, Future: Send + 'static> + use<S> {
+        let shared = Arc::clone(&self.shared);
         let activity = Arc::clone(&self.activity);
+        let handover = Arc::clone(&self.handover);
         service_fn(move |request: Request<Incoming>| {
-            let mut service = service.clone();
+            let shared = Arc::clone(&shared);
             let running = activity.begin();
-            let (head, body) = request.into_parts();
-            let checked = head::check(&head, &limits);
+            let handover = (shared.limits.take_over && can_be_taken(&request)).then(|| Arc::clone(&handover));
             async move {
-                let response = match checked {
-                    Ok(()) => {
-                        let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
-                        let Ok(response) = service.call(Request::from_parts(head, body)).await;
-                        response.map(Either::Right)
-                    }
-                    Err(refusal) => refusal.response().map(Either::Left),
+                let reply = match head::check(&request, &shared.limits) {
+                    Ok(()) => shared.service.reply(request).await,
+                    Err(refusal) => refusal.response().into(),
                 };
-                Ok(response.map(|body| Tracked { body, running }))
+                let response = match (reply, &handover) {
+                    (Reply::Response(response), _) => response,
+                    (Reply::Held(held), Some(handover)) => {
+                        handover.leave(Left::Held(held));
+                        pending().await
+                    }
+                    (Reply::Held(held), None) => held.await.map(Body::from),
+                };
+                Ok(response.map(|body| Tracked::new(body, running, handover)))
             }
         })
     }
 
-    /// Runs a connection to its end, which comes early if it idles or the server closes.
-    async fn drive<C>(&self, mut connection: Pin<&mut C>)
+    /// Runs a connection to its end, which comes early if it idles or the server closes; or until it is to be taken over
+    /// with what has been left.
+    async fn drive<C>(&self, mut connection: Pin<&mut C>) -> Option<Left>
     where
         C: GracefulConnection<Error = hyper::Error>,
     {
         let mut ending = false;
         let mut begun = self.activity.begun();
-        let mut idle = interval(self.limits.idle);
+        let mut idle = interval(self.shared.limits.idle);
         idle.reset();
         loop {
+            let going_on = poll_fn(|cx| match connection.as_mut().poll(cx) {
+                Poll::Ready(outcome) => Poll::Ready(Err(outcome)),
+                Poll::Pending => self.handover.take().map_or(Poll::Pending, |left| Poll::Ready(Ok(left))),
+            });
             tokio::select! {
-                outcome = connection.as_mut() => {
-                    if let Err(error) = outcome {
-                        tracing::debug!(%error, "a connection broke");
-                    }
-                    return;
+                outcome = going_on => {
+                    return match outcome {
+                        Ok(left) => Some(left),
+                        Err(outcome) => {
+                            if let Err(error) = outcome {
+                                tracing::debug!(%error, "a connection broke");
+                            }
+                            None
+                        }
+                    };
                 }
-                () = self.closing.cancelled(), if !ending => {}
+                () = self.shared.closing.cancelled(), if !ending => {}
                 _ = idle.tick(), if !ending => {
-                    let before = std::mem::replace(&mut begun, self.activity.begun());
+                    let before = mem::replace(&mut begun, self.activity.begun());
                     if !self.activity.is_idle() || before != begun {
                         continue;
                     }
@@ -194,9 +276,6 @@ impl Connection {
         }
     }
 }
-
-/// The body of an answer: the service's, or that of a refusal.
-type Answer<B> = Tracked<Either<tidings::Body, B>>;
 
 fn set_options(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
     stream.set_nodelay(true)?;

@@ -26,19 +26,23 @@ pub(super) enum First {
     Nothing,
 }
 
-/// Reads until it is clear what the client wants.
-pub(super) async fn read_first(io: &mut (impl AsyncRead + Unpin), limits: &Limits) -> First {
-    let mut bytes = BytesMut::new();
+/// Reads until it is clear what the client wants. `bytes` have been read already, if any.
+pub(super) async fn read_first(io: &mut (impl AsyncRead + Unpin), mut bytes: BytesMut, limits: &Limits) -> First {
     let mut scan = Scan::default();
-    let mut deadline = Instant::now() + limits.first_byte;
+    let mut deadline = None;
     loop {
-        let is_first = bytes.is_empty();
-        match timeout_at(deadline, io.read_buf(&mut bytes)).await {
-            Ok(Ok(1..)) => {}
-            Ok(Ok(0) | Err(_)) | Err(_) => return First::Nothing,
-        }
-        if is_first {
-            deadline = Instant::now() + limits.header;
+        if bytes.is_empty() || deadline.is_some() {
+            let until = *deadline.get_or_insert_with(|| Instant::now() + limits.first_byte);
+            let is_first = bytes.is_empty();
+            match timeout_at(until, io.read_buf(&mut bytes)).await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) | Err(_) => return First::Nothing,
+            }
+            if is_first {
+                deadline = Some(Instant::now() + limits.header);
+            }
+        } else {
+            deadline = Some(Instant::now() + limits.header);
         }
         let common = bytes.iter().zip(PREFACE).take_while(|(byte, expected)| byte == expected).count();
         if common == PREFACE.len() {
@@ -79,7 +83,7 @@ mod tests {
     async fn first_of(sent: &[u8]) -> First {
         let (mut client, mut server) = pair();
         client.write_all(sent).await.expect("there is room");
-        read_first(&mut server, &Limits::default()).await
+        read_first(&mut server, BytesMut::new(), &Limits::default()).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -98,7 +102,7 @@ mod tests {
             }
         };
         let limits = Limits::default();
-        let (first, ()) = tokio::join!(read_first(&mut server, &limits), slow);
+        let (first, ()) = tokio::join!(read_first(&mut server, BytesMut::new(), &limits), slow);
         assert_eq!(first, First::Http2(Bytes::from_static(PREFACE)));
     }
 
@@ -118,7 +122,7 @@ mod tests {
     async fn a_client_that_says_nothing_is_given_up_after_the_first_timeout() {
         let (_client, mut server) = pair();
         let begun = Instant::now();
-        assert_eq!(read_first(&mut server, &Limits::default()).await, First::Nothing);
+        assert_eq!(read_first(&mut server, BytesMut::new(), &Limits::default()).await, First::Nothing);
         assert_eq!(begun.elapsed().as_secs(), 10);
     }
 
@@ -135,7 +139,7 @@ mod tests {
             }
         };
         tokio::select! {
-            first = read_first(&mut server, &limits) => assert_eq!(first, First::Nothing),
+            first = read_first(&mut server, BytesMut::new(), &limits) => assert_eq!(first, First::Nothing),
             () = drip => panic!("the head was waited for"),
         }
         assert_eq!(begun.elapsed().as_secs(), 15);

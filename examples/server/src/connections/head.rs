@@ -4,7 +4,7 @@
 //! above these, and these are checked first: on the bytes of a connection's first request before hyper sees them, and
 //! on every request once it is parsed.
 
-use http::{HeaderName, HeaderValue, Response, request::Parts};
+use http::{HeaderName, HeaderValue, Request, Response};
 use tidings::{Problem, ProblemKind};
 
 use super::Limits;
@@ -32,15 +32,15 @@ impl Refusal {
 }
 
 /// Checks a head that has been parsed.
-pub(super) fn check(head: &Parts, limits: &Limits) -> Result<(), Refusal> {
-    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+pub(super) fn check<B>(head: &Request<B>, limits: &Limits) -> Result<(), Refusal> {
+    let target = head.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target > limits.request_target_bytes {
         return Err(Refusal::Target);
     }
     // Each line of the block: the name, ": ", the value, CR LF.
     let line = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
-    let block: usize = head.headers.iter().map(line).sum();
-    if head.headers.len() > limits.header_fields || block > limits.header_block_bytes {
+    let block: usize = head.headers().iter().map(line).sum();
+    if head.headers().len() > limits.header_fields || block > limits.header_block_bytes {
         return Err(Refusal::Headers);
     }
     Ok(())
@@ -161,11 +161,11 @@ mod tests {
     #[test]
     fn a_parsed_head_is_held_to_the_same_limits() {
         let request = |target: &str, fields: usize, length: usize| {
-            let mut request = http::Request::get(target);
+            let mut request = Request::get(target);
             for _ in 0..fields {
                 request = request.header("x", "a".repeat(length));
             }
-            check(&request.body(()).expect("a valid request").into_parts().0, &limits())
+            check(&request.body(()).expect("a valid request"), &limits())
         };
         assert_eq!(request("/", 3, 10), Ok(()));
         assert_eq!(request(&format!("/{}", "a".repeat(99)), 0, 0), Ok(()));

@@ -1,6 +1,7 @@
 //! Accepts connections and serves HTTP/1.1 and HTTP/2 on them, within limits.
 //!
-//! Knows nothing of jobs: what is served is any [`tower_service::Service`].
+//! Knows nothing of jobs: it serves whatever [replies](Serve) to requests, and takes connections over from hyper whose
+//! answers are waited for.
 
 mod activity;
 mod connection;
@@ -10,68 +11,81 @@ mod limits;
 mod open_files;
 mod paced;
 mod places;
+mod taken;
 
-use std::{convert::Infallible, error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
+use http::Request;
 use hyper::body::Incoming;
+use tidings::Reply;
 use tokio::{
     net::{TcpListener, TcpStream},
+    task::JoinSet,
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower_service::Service;
+use tokio_util::sync::CancellationToken;
 
-use self::{connection::Connection, places::Places};
+use self::{
+    connection::{Connection, Shared},
+    places::Places,
+};
 
-pub use self::{limits::Limits, open_files::connections_for_open_files};
+pub use self::{limits::Limits, open_files::connections_for_open_files, taken::TakenOver};
 
 /// How long accepting pauses where there is no file or memory left for one more connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is served: as a [`tower_service::Service`] that is always ready and never fails, but a reply may also be one that
+/// is waited for, for which the connection is not needed meanwhile.
+pub trait Serve: Send + Sync + 'static {
+    /// Replies to a request. Dropping the future ends the request.
+    fn reply(&self, request: Request<Incoming>) -> impl Future<Output = Reply> + Send;
+}
 
 /// Serves connections until `closing` is cancelled, and then until all have ended or [`Limits::closing`] has passed.
 ///
 /// From `closing` on nothing more is accepted; connections that idle are closed, the others after the answer that they
 /// wait for. Dropping this future cuts all connections off.
-pub async fn serve<S, B>(listener: TcpListener, service: S, limits: Limits, closing: CancellationToken)
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
+pub async fn serve(
+    listener: TcpListener,
+    service: impl Serve,
+    limits: Limits,
+    taken_over: Arc<TakenOver>,
+    closing: CancellationToken,
+) {
     let most = limits.connections.unwrap_or_else(connections_for_open_files);
     let places = Places::new(most, limits.connections_per_address);
-    let limits = Arc::new(limits);
-    let tasks = TaskTracker::new();
-    let cut_off = CancellationToken::new();
-    let _cut_off_at_the_end = cut_off.clone().drop_guard();
+    let (ends_in, end) = (limits.closing, closing.clone());
+    let shared = Arc::new(Shared { service, limits, taken_over, closing });
+    // Connections are aborted when this is dropped.
+    let mut tasks = JoinSet::new();
 
     let accepting = async {
-        while let Some(room) = places.room().await {
-            let (stream, address) = accept(&listener).await;
-            let Some(place) = places.take(room, address.ip()) else {
-                tracing::debug!(%address, "closed: this address has too many connections");
-                continue;
+        loop {
+            tokio::select! {
+                accepted = next_connection(&listener, &places, &shared) => tasks.spawn(accepted),
+                Some(_) = tasks.join_next() => continue,
             };
-            let connection = Connection::new(Arc::clone(&limits), closing.clone());
-            let service = service.clone();
-            let cut_off = cut_off.clone();
-            tasks.spawn(async move {
-                let _ = cut_off.run_until_cancelled(connection.serve(stream, service)).await;
-                drop(place);
-            });
         }
     };
-    closing.run_until_cancelled(accepting).await;
+    end.run_until_cancelled(accepting).await;
     drop(listener);
-    tasks.close();
-    if timeout(limits.closing, tasks.wait()).await.is_err() {
+    let all_ended = async { while tasks.join_next().await.is_some() {} };
+    if timeout(ends_in, all_ended).await.is_err() {
         tracing::info!(connections = tasks.len(), "cut off: still busy after shutdown");
-        cut_off.cancel();
-        tasks.wait().await;
+        tasks.shutdown().await;
+    }
+}
+
+/// The next connection for which there is a place. Cancel safe.
+async fn next_connection<S: Serve>(listener: &TcpListener, places: &Places, shared: &Arc<Shared<S>>) -> Connection<S> {
+    loop {
+        let room = places.room().await;
+        let (stream, address) = accept(listener).await;
+        match places.take(room, address.ip()) {
+            Some(place) => return Connection::new(shared, stream, place),
+            None => tracing::debug!(%address, "closed: this address has too many connections"),
+        }
     }
 }
 

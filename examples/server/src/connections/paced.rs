@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::activity::Activity;
+use super::{activity::Activity, taken::Handover};
 
 /// The socket of one connection. It begins with bytes that have been read already.
 #[derive(Debug)]
@@ -24,11 +24,37 @@ pub(super) struct Paced<T> {
     prefix: Bytes,
     activity: Arc<Activity>,
     head_limit: Option<Duration>,
-    write_limit: Duration,
     /// Runs while a head has begun and is not whole.
     head: Option<Head>,
+    stall: Stall,
+    /// Told whether something is left to write.
+    handover: Option<Arc<Handover>>,
+}
+
+/// Limits how long a socket may take nothing of what is written to it.
+#[derive(Debug)]
+pub(super) struct Stall {
+    limit: Duration,
     /// Runs while the socket takes nothing.
-    write: Option<Pin<Box<Sleep>>>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stall {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, timer: None }
+    }
+
+    /// Passes on what the socket said, unless it has been saying that it is full for too long.
+    pub(super) fn check<R>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
+        if outcome.is_ready() {
+            self.timer = None;
+            return outcome;
+        }
+        let limit = self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")))
+    }
 }
 
 /// The head of the request that comes after `begun` others.
@@ -41,7 +67,13 @@ struct Head {
 impl<T> Paced<T> {
     /// `write_limit`: how long the peer may take nothing of what is written.
     pub(super) fn new(io: T, prefix: Bytes, activity: Arc<Activity>, write_limit: Duration) -> Self {
-        Self { io, prefix, activity, head_limit: None, write_limit, head: None, write: None }
+        Self { io, prefix, activity, head_limit: None, head: None, stall: Stall::new(write_limit), handover: None }
+    }
+
+    /// Says there when all has been written.
+    #[must_use]
+    pub(super) fn with_handover(self, handover: Arc<Handover>) -> Self {
+        Self { handover: Some(handover), ..self }
     }
 
     /// With a limit on the time from a head's first byte to the request, as HTTP/1 needs.
@@ -77,16 +109,10 @@ impl<T> Paced<T> {
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the rest of a head did not come"))
     }
 
-    /// Passes on what the socket said, unless it has been saying that it is full for too long.
-    fn write_goes_on<R>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
-        if outcome.is_ready() {
-            self.write = None;
-            return outcome;
+    fn set_flushed(&self, flushed: bool) {
+        if let Some(handover) = &self.handover {
+            handover.set_flushed(flushed);
         }
-        let limit = self.write_limit;
-        let write = self.write.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
-        ready!(write.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")))
     }
 }
 
@@ -118,8 +144,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.set_flushed(false);
         let outcome = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.write_goes_on(cx, outcome)
+        this.stall.check(cx, outcome)
     }
 
     fn poll_write_vectored(
@@ -128,8 +155,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.set_flushed(false);
         let outcome = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.write_goes_on(cx, outcome)
+        this.stall.check(cx, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -138,7 +166,10 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
 
     // A TCP socket flushes and shuts down at once: only its writes wait.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        // hyper flushes once it has handed over all it had.
+        let this = self.get_mut();
+        this.set_flushed(true);
+        Pin::new(&mut this.io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

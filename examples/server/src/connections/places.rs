@@ -29,8 +29,12 @@ impl Places {
     }
 
     /// Waits until there is room for one more connection.
-    pub(super) async fn room(&self) -> Option<Room> {
-        Arc::clone(&self.free).acquire_owned().await.ok().map(Room)
+    pub(super) async fn room(&self) -> Room {
+        match Arc::clone(&self.free).acquire_owned().await {
+            Ok(permit) => Room(permit),
+            // It is never closed.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Gives the room to a client, unless its address has as many places as it may have.
@@ -80,10 +84,10 @@ mod tests {
     async fn an_address_has_only_so_many_places_and_leaves_no_trace() {
         let places = Places::new(ONE.saturating_add(9), Some(ONE));
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let first = places.take(places.room().await.expect("room"), here).expect("the first");
+        let first = places.take(places.room().await, here).expect("the first");
         let mapped = IpAddr::from([0, 0, 0, 0, 0, 0xFFFF, 0x7F00, 1]);
-        assert!(places.take(places.room().await.expect("room"), mapped).is_none());
-        let other = places.take(places.room().await.expect("room"), there).expect("another's");
+        assert!(places.take(places.room().await, mapped).is_none());
+        let other = places.take(places.room().await, there).expect("another's");
         drop((first, other));
         assert!(places.taken.lock().is_empty());
         assert_eq!(places.free.available_permits(), 10);

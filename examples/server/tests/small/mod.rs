@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
     net::SocketAddr,
     pin::Pin,
     sync::{
@@ -19,7 +18,8 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tidings_server::connections::{Limits, serve};
+use tidings::Reply;
+use tidings_server::connections::{Limits, Serve, TakenOver, serve};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -27,7 +27,6 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tower_service::Service;
 
 /// Ends a test that hangs; nothing waits for it.
 pub(crate) const HANGS: Duration = Duration::from_secs(60);
@@ -45,7 +44,7 @@ impl Server {
         let address = listener.local_addr().expect("it is bound");
         let app = App::default();
         let closing = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, app.clone(), limits, closing.clone()));
+        let task = tokio::spawn(serve(listener, app.clone(), limits, Arc::<TakenOver>::default(), closing.clone()));
         Self { address, app, closing, task }
     }
 
@@ -108,34 +107,24 @@ impl Default for App {
     }
 }
 
-impl Service<Request<Incoming>> for App {
-    type Response = Response<Text>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Text>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let app = self.clone();
-        Box::pin(async move {
-            app.requests.fetch_add(1, Ordering::Relaxed);
-            Ok(match request.uri().path() {
-                "/hello" => Response::new(Text::Once(Some("hello"))),
-                "/hang" => {
-                    app.hanging.add_permits(1);
-                    app.release.acquire().await.expect("it is open").forget();
-                    Response::new(Text::Once(Some("released")))
-                }
-                "/endless" => Response::new(Text::Endless(app)),
-                _ => {
-                    let mut response = Response::new(Text::Once(Some("nothing here")));
-                    *response.status_mut() = StatusCode::NOT_FOUND;
-                    response
-                }
-            })
-        })
+impl Serve for App {
+    async fn reply(&self, request: Request<Incoming>) -> Reply {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let response = match request.uri().path() {
+            "/hello" => Response::new(Text::Once(Some("hello"))),
+            "/hang" => {
+                self.hanging.add_permits(1);
+                self.release.acquire().await.expect("it is open").forget();
+                Response::new(Text::Once(Some("released")))
+            }
+            "/endless" => Response::new(Text::Endless(self.clone())),
+            _ => {
+                let mut response = Response::new(Text::Once(Some("nothing here")));
+                *response.status_mut() = StatusCode::NOT_FOUND;
+                response
+            }
+        };
+        response.map(tidings::Body::wrap).into()
     }
 }
 

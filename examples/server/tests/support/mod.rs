@@ -16,6 +16,9 @@ use tempfile::TempDir;
 /// Ends a test that hangs; nothing waits for it.
 pub(crate) const HANGS: Duration = Duration::from_secs(60);
 
+/// The time between two looks at what is waited for: whoever looks all the time takes it from what it waits for.
+pub(crate) const LOOK: Duration = Duration::from_millis(5);
+
 /// A running `tidings-server`; killed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -127,7 +130,7 @@ impl Server {
                 return status;
             }
             assert!(begun.elapsed() < HANGS, "it does not end");
-            std::thread::yield_now();
+            std::thread::sleep(LOOK);
         }
     }
 }
@@ -208,6 +211,6 @@ pub(crate) fn ends(pid: &str) {
     let begun = Instant::now();
     while lives(pid) {
         assert!(begun.elapsed() < HANGS, "{pid} lives on");
-        std::thread::yield_now();
+        std::thread::sleep(LOOK);
     }
 }

@@ -1,0 +1,271 @@
+//! Connections taken over from hyper, so that what waits on one costs its socket and little else.
+//!
+//! hyper keeps 10 KiB and more for a connection whatever happens on it. A stream of events that has brought what was there
+//! needs none of that any more, and a request that is held does not need it before it is answered. So either leaves word
+//! here and stays pending; once hyper has nothing left to write, its connection is taken apart and goes on as a socket and
+//! what is waited for. hyper begins anew on the same socket when there is a request or an answer again.
+
+use std::{
+    io::{self, Write as _},
+    mem::MaybeUninit,
+    pin::Pin,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    task::{Context, Poll, ready},
+    time::SystemTime,
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderValue, Method, Request, Response, Version, header};
+use http_body::Body as _;
+use httpdate::HttpDate;
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+use tidings::{EventStream, Held};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::{Limits, paced::Stall};
+
+/// The chunk that ends a body (RFC 9112, 7.1), without trailers.
+const LAST_CHUNK: Bytes = Bytes::from_static(b"0\r\n\r\n");
+
+/// How much is read from a client that sends while it waits, at a time.
+const READ: usize = 1024;
+
+/// How often connections have been taken over from hyper.
+#[derive(Debug, Default)]
+pub struct TakenOver {
+    streams: AtomicU64,
+    polls: AtomicU64,
+}
+
+impl TakenOver {
+    /// Streams of events that have gone on without hyper.
+    #[must_use]
+    pub fn streams(&self) -> u64 {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Requests that have been held without hyper.
+    #[must_use]
+    pub fn polls(&self) -> u64 {
+        self.polls.load(Ordering::Relaxed)
+    }
+}
+
+/// What a connection goes on with.
+#[derive(Debug)]
+pub(super) enum Left {
+    /// Events, whose head and beginning have been sent.
+    Stream(EventStream),
+    /// A request that is to be answered.
+    Held(Held),
+}
+
+/// What hyper gives back of a connection.
+pub(super) struct Given {
+    pub(super) socket: TcpStream,
+    /// What hyper had read of the requests that come next.
+    pub(super) unread: Bytes,
+    pub(super) left: Left,
+}
+
+/// Where the requests of one connection leave word for its task.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    left: Mutex<Option<Left>>,
+    /// Whether hyper has nothing left to write.
+    flushed: AtomicBool,
+}
+
+impl Handover {
+    /// Leaves word. Whoever does stays pending from then on.
+    pub(super) fn leave(&self, left: Left) {
+        *self.left.lock() = Some(left);
+    }
+
+    /// What was left, once hyper has written all there was to write before it.
+    pub(super) fn take(&self) -> Option<Left> {
+        if self.flushed.load(Ordering::Relaxed) { self.left.lock().take() } else { None }
+    }
+
+    pub(super) fn set_flushed(&self, flushed: bool) {
+        self.flushed.store(flushed, Ordering::Relaxed);
+    }
+}
+
+/// Whether a request can be answered without hyper: what it says of the connection must be what is meant anyway.
+pub(super) fn can_be_taken(request: &Request<Incoming>) -> bool {
+    let keeps_alive = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
+    request.version() == Version::HTTP_11
+        && *request.method() == Method::GET
+        && request.body().is_end_stream()
+        && request.headers().get_all(header::CONNECTION).iter().all(keeps_alive)
+}
+
+/// A connection without hyper: a socket, and what its client waits for.
+pub(super) struct Taken {
+    socket: TcpStream,
+    /// What the client has sent meanwhile: its next requests.
+    unread: BytesMut,
+    doing: Doing,
+}
+
+enum Doing {
+    /// Sends events. `events` is nothing once the last of them, and the end of the body, is what is unsent.
+    Streaming { events: Option<EventStream>, unsent: Unsent },
+    /// Waits for an answer.
+    Holding(Held),
+    /// Sends it.
+    Answering { unsent: Unsent, closes: bool },
+    /// Waits for the next request, until this is ready.
+    Resting(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
+/// How a connection that was taken over goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Not at all: its client has gone, or takes nothing.
+    Nothing,
+    /// It is to be closed.
+    Close,
+    /// A request has begun to come.
+    Request,
+}
+
+impl Taken {
+    pub(super) fn new(given: Given, limits: &Limits, count: &TakenOver) -> Self {
+        let Given { socket, unread, left } = given;
+        let doing = match left {
+            Left::Stream(events) => {
+                count.streams.fetch_add(1, Ordering::Relaxed);
+                Doing::Streaming { events: Some(events), unsent: Unsent::new(Bytes::new(), limits) }
+            }
+            Left::Held(held) => {
+                count.polls.fetch_add(1, Ordering::Relaxed);
+                Doing::Holding(held)
+            }
+        };
+        Self { socket, unread: BytesMut::from(&*unread), doing }
+    }
+
+    /// Ready once there is nothing more to do here. `rest` makes what ends a connection on which no request comes.
+    pub(super) fn poll_next<R>(&mut self, cx: &mut Context<'_>, limits: &Limits, rest: impl Fn() -> R) -> Poll<Next>
+    where
+        R: Future<Output = ()> + Send + 'static,
+    {
+        if self.poll_gone(cx, limits.header_block_bytes + limits.request_target_bytes).is_ready() {
+            return Poll::Ready(Next::Nothing);
+        }
+        loop {
+            if let Doing::Streaming { unsent, .. } | Doing::Answering { unsent, .. } = &mut self.doing
+                && ready!(unsent.poll_send(cx, &mut self.socket)).is_err()
+            {
+                return Poll::Ready(Next::Nothing);
+            }
+            match &mut self.doing {
+                Doing::Streaming { events: Some(stream), unsent } => match ready!(stream.poll_chunks(cx)) {
+                    Some(chunks) => unsent.bytes = chunks,
+                    None => self.doing = Doing::Streaming { events: None, unsent: Unsent::new(LAST_CHUNK, limits) },
+                },
+                Doing::Holding(held) => {
+                    let answer = ready!(Pin::new(held).poll(cx));
+                    let closes = answer.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
+                    self.doing = Doing::Answering { unsent: Unsent::new(encode(&answer), limits), closes };
+                }
+                Doing::Answering { closes: true, .. } => return Poll::Ready(Next::Close),
+                Doing::Resting(_) | Doing::Answering { .. } if !self.unread.is_empty() => {
+                    return Poll::Ready(Next::Request);
+                }
+                Doing::Streaming { events: None, .. } | Doing::Answering { .. } => {
+                    self.doing = Doing::Resting(Box::pin(rest()));
+                }
+                Doing::Resting(ends) => {
+                    ready!(ends.as_mut().poll(cx));
+                    return Poll::Ready(Next::Close);
+                }
+            }
+        }
+    }
+
+    /// Gives the socket back, and what the client has sent meanwhile.
+    pub(super) fn into_parts(self) -> (TcpStream, BytesMut) {
+        (self.socket, self.unread)
+    }
+
+    /// Ready once the client has gone. Who sends more than a request or two while it waits is not read any further.
+    fn poll_gone(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<()> {
+        while self.unread.len() < most {
+            let mut bytes = [MaybeUninit::uninit(); READ];
+            let mut read = ReadBuf::uninit(&mut bytes);
+            match ready!(Pin::new(&mut self.socket).poll_read(cx, &mut read)) {
+                Ok(()) if !read.filled().is_empty() => self.unread.extend_from_slice(read.filled()),
+                // As hyper has it: who closes its half is gone.
+                Ok(()) | Err(_) => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// What the socket has not taken yet.
+struct Unsent {
+    bytes: Bytes,
+    stall: Stall,
+}
+
+impl Unsent {
+    fn new(bytes: Bytes, limits: &Limits) -> Self {
+        Self { bytes, stall: Stall::new(limits.write_stall) }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, socket: &mut TcpStream) -> Poll<io::Result<()>> {
+        while !self.bytes.is_empty() {
+            let written = Pin::new(&mut *socket).poll_write(cx, &self.bytes);
+            match ready!(self.stall.check(cx, written))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.bytes.advance(written),
+            }
+        }
+        // Even an empty slice keeps its memory.
+        self.bytes = Bytes::new();
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// An answer as HTTP/1.1 has it (RFC 9112), with what hyper would add to it.
+fn encode(answer: &Response<Bytes>) -> Bytes {
+    let (status, body) = (answer.status(), answer.body());
+    let mut out = Vec::with_capacity(512 + body.len());
+    // Writing to a `Vec` can't fail.
+    let _ = write!(out, "HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default());
+    for (name, value) in answer.headers() {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    let date = HttpDate::from(SystemTime::now());
+    let _ = write!(out, "content-length: {}\r\ndate: {date}\r\n\r\n", body.len());
+    out.extend_from_slice(body);
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_what_hyper_would_have_sent() {
+        let answer = Response::builder().status(404).header("x-a", "1").body(Bytes::from_static(b"{}"));
+        let text = encode(&answer.expect("a response"));
+        let text = std::str::from_utf8(&text).expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        let (rest, date) = head.rsplit_once("\r\n").expect("lines");
+        assert_eq!(rest, "HTTP/1.1 404 Not Found\r\nx-a: 1\r\ncontent-length: 2");
+        assert!(date.strip_prefix("date: ").is_some_and(|date| date.parse::<HttpDate>().is_ok()), "{date}");
+        assert_eq!(body, "{}");
+    }
+}
