@@ -16,7 +16,7 @@ use http_body_util::Empty;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
-use support::{Answer, Server, rest};
+use support::{Answer, Server, rest, wait_until_cut};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -117,21 +117,6 @@ fn write_that_makes_no_way() {
     // A client that comes back goes on from where it was.
     let page = server.get(&format!("/jobs/{id}/short-poll?after=1001")).json();
     assert_eq!(page["events"][0]["seq"], 1002);
-}
-
-/// Waits until the server has given up its side of the connection.
-fn wait_until_cut(client: &TcpStream) {
-    let port = format!(":{:04X}", client.local_addr().expect("it is bound").port());
-    let begun = Instant::now();
-    // proc(5): the third field is the remote address, the fourth the state, of which 01 is ESTABLISHED.
-    let is_open = |line: &str| {
-        let mut fields = line.split_ascii_whitespace().skip(2);
-        fields.next().is_some_and(|remote| remote.ends_with(&port)) && fields.next() == Some("01")
-    };
-    while std::fs::read_to_string("/proc/net/tcp").expect("Linux has it").lines().any(is_open) {
-        assert!(begun.elapsed() < support::HANGS, "it is not cut");
-        std::thread::sleep(support::LOOK);
-    }
 }
 
 #[test]

@@ -214,3 +214,18 @@ pub(crate) fn ends(pid: &str) {
         std::thread::sleep(LOOK);
     }
 }
+
+/// Waits until the server has given up its side of the connection.
+pub(crate) fn wait_until_cut(client: &TcpStream) {
+    let port = format!(":{:04X}", client.local_addr().expect("it is bound").port());
+    let begun = Instant::now();
+    // proc(5): the third field is the remote address, the fourth the state, of which 01 is ESTABLISHED.
+    let is_open = |line: &str| {
+        let mut fields = line.split_ascii_whitespace().skip(2);
+        fields.next().is_some_and(|remote| remote.ends_with(&port)) && fields.next() == Some("01")
+    };
+    while fs::read_to_string("/proc/net/tcp").expect("Linux has it").lines().any(is_open) {
+        assert!(begun.elapsed() < HANGS, "it is not cut");
+        std::thread::sleep(LOOK);
+    }
+}

@@ -195,8 +195,18 @@ impl Live {
 
     /// The rest of the body, up to its end.
     pub(crate) fn rest(mut self) -> String {
-        while self.chunk() {}
+        self.finish();
         self.text
+    }
+
+    /// Reads the rest of the body, and leaves the connection to the next answer.
+    pub(crate) fn finish(&mut self) {
+        while self.chunk() {}
+    }
+
+    /// What comes until the server closes.
+    pub(crate) fn rest_of_connection(mut self) -> String {
+        self.read_to_end()
     }
 
     /// The last answer on this connection.
@@ -217,7 +227,7 @@ impl Live {
                 self.stream.read_exact(&mut body).expect("a whole body");
                 self.text = String::from_utf8(body).expect("text");
             }
-            (Has::Body, None) if chunked => while self.chunk() {},
+            (Has::Body, None) if chunked => self.finish(),
             (Has::Body, None) => self.text = self.read_to_end(),
         }
         Reply { status: self.status, fields: mem::take(&mut self.fields), body: mem::take(&mut self.text) }
