@@ -20,12 +20,16 @@ use tidings_server::{
     service::Front,
 };
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     runtime::{Builder, Runtime},
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// How many connections may wait to be accepted, where the kernel allows it: when a network comes back, all clients do at
+/// once, and whoever finds no room tries again a second later at the earliest.
+const BACKLOG: u32 = 4096;
 
 /// What is logged where RUST_LOG says nothing. The broker's client calls the end of every connection an error, and the
 /// relay says what is worth knowing of them.
@@ -61,9 +65,7 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     config.limits.request_target_bytes = config.connections.request_target_bytes;
     // Before anybody can know that the server is there, so that no signal is missed.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+    let listener = listen(config.listen).map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
     let address = listener.local_addr()?;
 
     let pipelines = Pipelines::new(config.pipelines, Launcher::this_program());
@@ -99,6 +101,14 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     }
     tracing::info!("ended");
     Ok(())
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As the listeners of every server are: a new one need not wait until the connections of the last one are forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Tells whoever started the server where it listens. That nobody may be reading is no reason not to serve.
