@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::text::{Decimal, push_hex};
+use crate::text::{Decimal, hex};
 
 /// The greatest number that a cursor may name: the greatest whole number that every JSON reader keeps exactly.
 pub const MAX_NUMBER: u64 = (1 << 53) - 1;
@@ -19,6 +19,11 @@ impl Tag {
     /// The tag before any event.
     pub const START: Self = Self(0);
 
+    /// As it is shown, in ASCII.
+    pub(crate) fn text(self) -> [u8; 8] {
+        hex(self.0)
+    }
+
     /// The tag of the event that follows the one with this tag.
     #[must_use]
     pub fn next(self, json_without_cursor: &[u8]) -> Self {
@@ -29,7 +34,7 @@ impl Tag {
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}", self.0)
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
     }
 }
 
@@ -77,12 +82,12 @@ impl Cursor {
         self.tag
     }
 
-    /// Writes it as it is shown.
-    pub(crate) fn push_to(self, out: &mut Vec<u8>) {
+    /// Appends it as it is shown: what `write!` does as well, at a fraction of the cost.
+    pub fn push_to(self, out: &mut Vec<u8>) {
         out.extend_from_slice(Decimal::of(self.number).as_bytes());
         if let Some(tag) = self.tag {
             out.push(b'-');
-            push_hex(&tag.0.to_be_bytes(), out);
+            out.extend_from_slice(&tag.text());
         }
     }
 

@@ -1,5 +1,7 @@
 //! Events: what happened to a job, numbered and sealed.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -17,9 +19,13 @@ use crate::{
 ///
 /// Its JSON is made once, when it is numbered, and is the same bytes on every transport. Cloning shares it.
 #[derive(Clone, Debug)]
-pub struct Event {
+pub struct Event(Arc<Sealed>);
+
+#[derive(Debug)]
+struct Sealed {
     json: Bytes,
-    data: Json,
+    /// The data by themselves, made by whoever asks first: most events are only ever handed on whole.
+    data: OnceLock<Json>,
     job: JobId,
     seq: u64,
     tag: Tag,
@@ -33,42 +39,40 @@ impl Event {
     pub fn seal(job: JobId, before: (u64, Tag), time: Timestamp, draft: &Draft) -> Self {
         let seq = before.0 + 1;
         let (digits, kind, data) = (Decimal::of(seq), draft.kind().as_str(), draft.data().as_bytes());
-        let cursor_len = r#""cursor":"-12345678","#.len() + digits.as_bytes().len();
-        // To the byte, as events are kept: the members' names, what stands between them, and their values.
-        let len = r#"{"job":"","seq":,"time":"","type":"","data":}"#.len()
-            + JobId::LENGTH
-            + digits.as_bytes().len()
-            + cursor_len
-            + Timestamp::LENGTH
-            + kind.len()
-            + data.len();
-        let mut text = Vec::with_capacity(len);
+        let digits = digits.as_bytes();
+        let cursor_len = r#""cursor":"-12345678","#.len() + digits.len();
+        let head_len = r#"{"job":"","seq":,"#.len() + JobId::LENGTH + digits.len();
+        // To the byte, as events are kept.
+        let mut text = Vec::with_capacity(data_from(digits, kind) + data.len() + 1);
+        // The cursor is no part of what it vouches for. Its room is at the front at first, and then the head, which is
+        // short, changes places with it.
+        text.resize(cursor_len, b' ');
         text.extend_from_slice(br#"{"job":""#);
         text.extend_from_slice(&job.text());
         text.extend_from_slice(br#"","seq":"#);
-        text.extend_from_slice(digits.as_bytes());
-        text.push(b',');
-        let head = text.len();
-        text.extend_from_slice(br#""time":""#);
+        text.extend_from_slice(digits);
+        text.extend_from_slice(br#","time":""#);
         text.extend_from_slice(&time.text());
         text.extend_from_slice(br#"","type":""#);
         text.extend_from_slice(kind.as_bytes());
         text.extend_from_slice(br#"","data":"#);
         text.extend_from_slice(data);
         text.push(b'}');
-        let tag = before.1.next(&text);
-        // The cursor is not part of what it vouches for, and goes in between: it is written behind, and turned to its
-        // place.
-        text.extend_from_slice(br#""cursor":""#);
-        Cursor::new(seq, tag).push_to(&mut text);
-        text.extend_from_slice(br#"","#);
-        if let Some(rest) = text.get_mut(head..) {
-            rest.rotate_right(cursor_len);
+        let tag = before.1.next(text.get(cursor_len..).unwrap_or_default());
+        text.copy_within(cursor_len..cursor_len + head_len, 0);
+        let mut at = head_len;
+        for part in [&br#""cursor":""#[..], digits, b"-", &tag.text(), br#"","#] {
+            if let Some(place) = text.get_mut(at..at + part.len()) {
+                place.copy_from_slice(part);
+            }
+            at += part.len();
         }
-        let json = Bytes::from(text);
-        let data = json.slice(json.len() - 1 - data.len()..json.len() - 1);
-        Self { json, data: Json::trusted(data), job, seq, tag, time, kind: draft.kind().clone() }
+        let (json, data, kind) = (text.into(), OnceLock::new(), draft.kind().clone());
+        Self(Arc::new(Sealed { json, data, job, seq, tag, time, kind }))
     }
+
+    /// What one costs in memory besides its JSON, about.
+    pub(crate) const COST: usize = size_of::<Sealed>() + 2 * size_of::<usize>();
 
     /// Reads an event that came over a transport. The bytes are kept as they are.
     ///
@@ -79,8 +83,9 @@ impl Event {
         let wire: Wire<'_> = serde_json::from_slice(&json).map_err(|e| InvalidEvent(e.to_string()))?;
         let invalid = |member: &str| InvalidEvent(format!("invalid {member}"));
         let cursor: Cursor = wire.cursor.parse().map_err(|_| invalid("cursor"))?;
-        let event = Self {
-            data: Json::trusted(json.slice_ref(wire.data.get().as_bytes())),
+        let sealed = Sealed {
+            // Here they may stand anywhere, so they are there at once.
+            data: Json::trusted(json.slice_ref(wire.data.get().as_bytes())).into(),
             job: wire.job.parse().map_err(|_| invalid("job"))?,
             seq: wire.seq,
             tag: cursor.tag().filter(|_| cursor.number() == wire.seq).ok_or_else(|| invalid("cursor"))?,
@@ -88,62 +93,72 @@ impl Event {
             kind: wire.kind.parse().map_err(|_| invalid("type"))?,
             json: Bytes::new(),
         };
-        Ok(Self { json, ..event })
+        Ok(Self(Arc::new(Sealed { json, ..sealed })))
     }
 
     /// The whole event as JSON, on one line.
     #[must_use]
     pub fn json(&self) -> &Bytes {
-        &self.json
+        &self.0.json
     }
 
     /// The job that it happened to.
     #[must_use]
     pub fn job(&self) -> JobId {
-        self.job
+        self.0.job
     }
 
     /// Its number within its job: 1, 2, 3, … without a hole.
     #[must_use]
     pub fn seq(&self) -> u64 {
-        self.seq
+        self.0.seq
     }
 
     /// What vouches for it and all before it.
     #[must_use]
     pub fn tag(&self) -> Tag {
-        self.tag
+        self.0.tag
     }
 
     /// The place in its job after this event.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
-        Cursor::new(self.seq, self.tag)
+        Cursor::new(self.0.seq, self.0.tag)
     }
 
     /// When it was written.
     #[must_use]
     pub fn time(&self) -> Timestamp {
-        self.time
+        self.0.time
     }
 
     /// What it says.
     #[must_use]
     pub fn kind(&self) -> &EventType {
-        &self.kind
+        &self.0.kind
     }
 
     /// What goes with its type.
     #[must_use]
     pub fn data(&self) -> &Json {
-        &self.data
+        let Sealed { json, data, seq, kind, .. } = &*self.0;
+        data.get_or_init(|| {
+            let from = data_from(Decimal::of(*seq).as_bytes(), kind.as_str());
+            Json::trusted(json.slice(from..json.len() - 1))
+        })
     }
 
     /// Whether its job is over with it.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
-        self.kind.is_terminal()
+        self.0.kind.is_terminal()
     }
+}
+
+/// Where the data begin in the JSON of an event that was sealed.
+fn data_from(digits: &[u8], kind: &str) -> usize {
+    let names = r#"{"job":"","seq":,"cursor":"-12345678","time":"","type":"","data":"#.len();
+    names + JobId::LENGTH + 2 * digits.len() + Timestamp::LENGTH + kind.len()
 }
 
 #[derive(Deserialize)]

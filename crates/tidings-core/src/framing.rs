@@ -43,9 +43,10 @@ impl Coding {
         write(out);
         let length = out.len() - start;
         if self == Self::Chunked && length > 0 {
-            let head = format!("{length:x}\r\n");
             out.extend_from_slice(b"\r\n");
-            out.splice(start..start, head.into_bytes());
+            let digits = (usize::BITS - length.leading_zeros()).div_ceil(4);
+            let digit = |place: u32| b"0123456789abcdef"[length >> (4 * place) & 0xF];
+            out.splice(start..start, (0..digits).rev().map(digit).chain(*b"\r\n"));
         }
     }
 

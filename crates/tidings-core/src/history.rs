@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     cursor::Tag,
+    event::Event,
     log::{Batch, Entry, Limit},
     recent::CHUNK,
     snapshot::Snapshot,
@@ -45,7 +46,7 @@ pub(crate) struct Folded {
 
 /// What an event costs in memory, about.
 pub(crate) fn cost(entry: &Entry) -> usize {
-    entry.event.json().len() + size_of::<Entry>()
+    entry.event.json().len() + Event::COST + size_of::<Entry>()
 }
 
 impl History {
@@ -180,7 +181,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{draft::Draft, event::Event, json::Json, names::JobId, time::Timestamp};
+    use crate::{draft::Draft, json::Json, names::JobId, time::Timestamp};
 
     const ALL: Limit = Limit { events: usize::MAX, bytes: usize::MAX };
 

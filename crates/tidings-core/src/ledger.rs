@@ -139,7 +139,6 @@ pub enum SameBody {
 
 /// What a log keeps: all of it together brings back the whole ledger.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly every record is an event")]
 pub enum Record {
     /// Something happened to a job.
     Event {
@@ -226,7 +225,7 @@ impl Ledger {
     /// The reason why the write can't be taken. [`Refusal::Overloaded`] for want of room for jobs is only said where no
     /// job is over: the log that asks has made room before, see [`overfull`](Self::overfull).
     pub fn admit(&self, write: &Write, position: u64, capacity: &Capacity) -> Result<Vec<Record>, Refusal> {
-        Ok(self.check(write, capacity)?.into_records(write, position))
+        Ok(self.check(write, capacity)?.into_records(write, position).collect())
     }
 
     /// Decides what [`admit`](Self::admit) decides, and numbers nothing yet.
@@ -455,27 +454,24 @@ pub(crate) enum Admitted<'a> {
     Drafts(&'a [Draft], (u64, Tag)),
 }
 
-impl Admitted<'_> {
+impl<'a> Admitted<'a> {
     /// What is to be kept of the write; `position` is the number of the last event in the whole log.
-    pub(crate) fn into_records(self, write: &Write, position: u64) -> Vec<Record> {
-        let (drafts, mut before) = match self {
-            Self::Deletion => return vec![Record::Deleted(write.job)],
-            Self::Drafts(drafts, before) => (drafts, before),
+    pub(crate) fn into_records(self, write: &'a Write, position: u64) -> impl Iterator<Item = Record> {
+        let (deleted, drafts, mut before) = match self {
+            Self::Deletion => (Some(Record::Deleted(write.job)), [].as_slice(), (0, Tag::START)),
+            Self::Drafts(drafts, before) => (None, drafts, before),
         };
         let private = |first: bool| match &write.intent {
             Intent::Open(opening) if first => Private::Opening(opening.clone()),
             Intent::Report(_) => Private::Reported,
             _ => Private::None,
         };
-        drafts
-            .iter()
-            .zip(position + 1..)
-            .map(|(draft, position)| {
-                let private = private(before.0 == 0);
-                let event = Event::seal(write.job, before, write.time, draft);
-                before = (event.seq(), event.tag());
-                Record::Event { position, private, event }
-            })
-            .collect()
+        let events = drafts.iter().zip(position + 1..).map(move |(draft, position)| {
+            let private = private(before.0 == 0);
+            let event = Event::seal(write.job, before, write.time, draft);
+            before = (event.seq(), event.tag());
+            Record::Event { position, private, event }
+        });
+        deleted.into_iter().chain(events)
     }
 }

@@ -27,6 +27,9 @@ use crate::{
 /// How many entries of the whole log one read looks at, so that no reader holds the lock for long.
 const SCANNED: usize = 10_000;
 
+/// For how many entries of a write there is room in store.
+const STORED: usize = 64;
+
 /// How many jobs a gap over several jobs shows, the newest of those that it concerns.
 const GAP_JOBS: usize = 500;
 
@@ -95,6 +98,8 @@ struct State {
     dropped: Dropped,
     /// The same of jobs that are no longer known, with how the last of them ended.
     forgotten: Forgotten,
+    /// Empty: the room for what a write comes to, so that not each of them has to ask for it.
+    stored: Vec<Entry>,
     /// Who has to be woken up once the lock is let go of, because a job was forgotten.
     wakes: Vec<Wake>,
 }
@@ -255,8 +260,9 @@ impl EventLog for MemoryLog {
 }
 
 impl State {
-    fn store(&mut self, records: Vec<Record>, tail: &Tail) -> Result<Wake, Error> {
-        let mut entries: Vec<Entry> = Vec::with_capacity(records.len());
+    fn store(&mut self, records: impl Iterator<Item = Record>, tail: &Tail) -> Result<Wake, Error> {
+        // Left behind by the write before, to be used again.
+        let mut entries = std::mem::take(&mut self.stored);
         for record in records {
             if let Record::Deleted(job) = record {
                 self.forget(job, tail);
@@ -281,8 +287,10 @@ impl State {
         let wake = tail.advance(&entries);
         let history = self.histories.entry(job).or_default();
         let before = history.bytes();
-        entries.into_iter().for_each(|entry| history.push(entry));
+        entries.drain(..).for_each(|entry| history.push(entry));
         self.bytes += history.bytes() - before;
+        entries.shrink_to(STORED);
+        self.stored = entries;
         self.index_run(run);
         Ok(wake)
     }

@@ -121,8 +121,9 @@ impl Recent {
     }
 }
 
-/// Segments in a row. Where two neighbours are of like size they become one, so that a reader which lags by many small
-/// appends still gets them in a few pieces, and no byte is copied more often than the logarithm of a chunk.
+/// Segments in a row. Where somebody lags by several of them, neighbours of like size become one: so a reader which lags by
+/// many small appends gets them in a few pieces, no byte is copied more often than the logarithm of a chunk, and none at
+/// all where everybody keeps up.
 #[derive(Debug, Default)]
 struct Encoded {
     segments: VecDeque<Segment>,
@@ -154,34 +155,41 @@ impl Encoded {
             coding.encode(&mut bytes, |bytes| (framing.event)(entry, entry.event.cursor(), bytes));
             if bytes.len() > CHUNK && before > 0 {
                 let rest = bytes.split_off(before);
-                self.add(Segment { first: start, bytes: bytes.into(), ends: std::mem::take(&mut ends) });
+                self.segments.push_back(Segment { first: start, bytes: bytes.into(), ends: std::mem::take(&mut ends) });
                 (bytes, start) = (rest, entry.event.seq());
             }
             // A chunk and one event are far below 4 GiB.
             ends.push(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         }
         if !ends.is_empty() {
-            self.add(Segment { first: start, bytes: bytes.into(), ends });
+            self.segments.push_back(Segment { first: start, bytes: bytes.into(), ends });
         }
     }
 
-    fn add(&mut self, mut segment: Segment) {
-        while let Some(before) = self.segments.back()
-            && before.bytes.len() <= 2 * segment.bytes.len()
-            && before.bytes.len() + segment.bytes.len() <= CHUNK
-        {
-            let Some(mut whole) = self.segments.pop_back() else { break };
-            let offset = u32::try_from(whole.bytes.len()).unwrap_or(u32::MAX);
-            whole.ends.extend(segment.ends.iter().map(|end| end + offset));
-            whole.bytes = [whole.bytes, segment.bytes].concat().into();
-            segment = whole;
+    /// Joins those from this one on.
+    fn join(&mut self, from: usize) {
+        for mut segment in self.segments.split_off(from) {
+            while self.segments.len() > from
+                && let Some(before) = self.segments.back()
+                && before.bytes.len() <= 2 * segment.bytes.len()
+                && before.bytes.len() + segment.bytes.len() <= CHUNK
+            {
+                let Some(mut whole) = self.segments.pop_back() else { break };
+                let offset = u32::try_from(whole.bytes.len()).unwrap_or(u32::MAX);
+                whole.ends.extend(segment.ends.iter().map(|end| end + offset));
+                whole.bytes = [whole.bytes, segment.bytes].concat().into();
+                segment = whole;
+            }
+            self.segments.push_back(segment);
         }
-        self.segments.push_back(segment);
     }
 
     /// The bytes of the events after `after`, and the seq of the last of them.
-    fn after(&self, after: u64) -> Option<(Bytes, u64)> {
+    fn after(&mut self, after: u64) -> Option<(Bytes, u64)> {
         let at = self.segments.partition_point(|segment| segment.last() <= after);
+        if at + 1 < self.segments.len() {
+            self.join(at);
+        }
         let segment = self.segments.get(at)?;
         let inside = usize::try_from((after + 1).checked_sub(segment.first)?).ok()?;
         let start = match inside.checked_sub(1) {

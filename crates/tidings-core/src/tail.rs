@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -25,6 +28,9 @@ use crate::{
 #[derive(Default)]
 pub struct Tail {
     topics: RwLock<HashMap<Topic, Arc<Channel>>>,
+    /// How many there are, to be looked at without the lock. Who subscribes raises it before the read that goes with it, and
+    /// the log that is read orders that before the batches that come after the read.
+    count: AtomicUsize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,8 +44,10 @@ impl Tail {
     /// Tells of a batch. The log calls this under the lock that gave the batch its place, so that
     /// batches are told in their order, and wakes up whom it concerns after it has let go of that lock.
     pub fn advance(&self, entries: &[Entry]) -> Wake {
+        let Some(first) = entries.first().filter(|_| self.count.load(Ordering::Acquire) > 0) else {
+            return Wake::default();
+        };
         let topics = self.topics.read();
-        let Some(first) = entries.first().filter(|_| !topics.is_empty()) else { return Wake::default() };
         let of_job = topics.get(&Topic::Job(first.event.job())).cloned();
         if let Some(channel) = &of_job {
             channel.recent.lock().push(entries);
@@ -53,7 +61,10 @@ impl Tail {
     /// Tells that a job is no longer known, and what it was last: whoever waits for it is still told how it ended, and
     /// whoever comes later is not.
     pub fn forget(&self, job: &Arc<Snapshot>) -> Wake {
-        let channel = self.topics.write().remove(&Topic::Job(job.id));
+        let mut topics = self.topics.write();
+        let channel = topics.remove(&Topic::Job(job.id));
+        self.count.store(topics.len(), Ordering::Release);
+        drop(topics);
         if let Some(channel) = &channel {
             // A job is forgotten once.
             let _ = channel.forgotten.set(job.clone());
@@ -81,6 +92,7 @@ impl Tail {
                 Place { topic, channel, slot }
             })
             .collect();
+        self.count.store(map.len(), Ordering::Release);
         drop(map);
         Subscription { tail: self.clone(), places }
     }
@@ -201,6 +213,7 @@ impl Drop for Subscription {
                 topics.remove(&place.topic);
             }
         }
+        self.tail.count.store(topics.len(), Ordering::Release);
         drop(topics);
     }
 }

@@ -41,14 +41,14 @@ pub(crate) fn padded<const N: usize>(mut number: u64) -> [u8; N] {
     text
 }
 
-/// Bytes as hex digits in lower case, two for each.
-pub(crate) fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
-    const HEX: [u8; 16] = *b"0123456789abcdef";
-    let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or_default();
-    out.reserve(2 * bytes.len());
-    for byte in bytes {
-        out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+/// A number as hex digits in lower case, all of them.
+pub(crate) fn hex(number: u32) -> [u8; 8] {
+    let mut digits = [0; 8];
+    for (nth, place) in digits.iter_mut().enumerate() {
+        let digit = (number >> (28 - 4 * nth)) as u8 & 15;
+        *place = digit + if digit < 10 { b'0' } else { b'a' - 10 };
     }
+    digits
 }
 
 /// An object of JSON, written member by member. Nothing is escaped: names and texts are such that need it not.
@@ -155,11 +155,8 @@ mod tests {
         }
 
         #[test]
-        fn bytes_are_written_as_hex(bytes: Vec<u8>) {
-            let mut out = Vec::new();
-            push_hex(&bytes, &mut out);
-            let formatted: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            prop_assert_eq!(out, formatted.into_bytes());
+        fn hex_digits_are_written_as_formatting_does(number: u32) {
+            prop_assert_eq!(hex(number).to_vec(), format!("{number:08x}").into_bytes());
         }
     }
 }

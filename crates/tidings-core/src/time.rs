@@ -1,6 +1,7 @@
 //! Points in time as events show them, and where they come from.
 
 use std::{
+    cell::Cell,
     fmt,
     str::FromStr,
     sync::Arc,
@@ -28,6 +29,21 @@ impl Timestamp {
 
     /// As it is shown, in ASCII.
     pub(crate) fn text(self) -> [u8; Self::LENGTH] {
+        thread_local! {
+            // Where events come fast, very many of them are of one millisecond.
+            static LAST: Cell<(Timestamp, [u8; Timestamp::LENGTH])> = const { Cell::new((Timestamp(0), EPOCH)) };
+        }
+        const EPOCH: [u8; Timestamp::LENGTH] = *b"1970-01-01T00:00:00.000Z";
+        let (last, text) = LAST.get();
+        if last == self {
+            return text;
+        }
+        let text = self.written();
+        LAST.set((self, text));
+        text
+    }
+
+    fn written(self) -> [u8; Self::LENGTH] {
         // RFC 3339 ends with the year 9999, and so does what can be shown.
         const LAST: u64 = 253_402_300_799_999;
         let millis = self.0.min(LAST);

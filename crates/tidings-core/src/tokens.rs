@@ -6,7 +6,7 @@ use sha2::Sha256;
 use crate::{
     error::{Error, ErrorKind},
     names::JobId,
-    text::push_hex,
+    text::hex,
 };
 
 /// What tokens are made with. It never shows itself.
@@ -29,10 +29,10 @@ impl Tokens {
     /// kept.
     pub(crate) fn of(&self, job: JobId) -> String {
         let bytes = self.mac.clone().chain_update(job.text()).finalize().into_bytes();
-        let mut token = Vec::new();
-        push_hex(&bytes, &mut token);
+        let (words, _) = bytes.as_chunks::<4>();
+        let digits = words.iter().flat_map(|word| hex(u32::from_be_bytes(*word))).collect();
         // Hex digits are text, so this never is the empty one.
-        String::from_utf8(token).unwrap_or_default()
+        String::from_utf8(digits).unwrap_or_default()
     }
 }
 

@@ -66,9 +66,9 @@ fn page_of(target: &Target) -> Result<(JobId, Limit), Problem> {
 
 impl Handler {
     fn render(&self, page: &Page, asked: &HeaderMap) -> Answer {
-        let cursor = page.cursor.to_string();
+        let tag = etag::of(page.cursor);
         let whole = page.more != More::Now;
-        let mut answer = if whole && etag::none_match_names(asked, &cursor) {
+        let mut answer = if whole && etag::none_match_is(asked, &tag) {
             let mut response = http::Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response
@@ -78,8 +78,7 @@ impl Handler {
         let headers = answer.headers_mut();
         let cache = if whole { "private, no-cache" } else { "no-store" };
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-        // Digits, a hyphen and hex digits between quotes.
-        if whole && let Ok(tag) = HeaderValue::try_from(format!("\"{cursor}\"")) {
+        if whole {
             headers.insert(header::ETAG, tag);
         }
         let again = match page.more {

@@ -3,9 +3,10 @@
 //! Lines end in LF alone. Every block that is ended has an id and data: a block without data makes some clients drop
 //! the id, and others report an event that is none.
 
-use std::io::Write as _;
-
 use tidings_core::{Cursor, Entry, Framing};
+
+/// What a block takes besides its data and a type of usual length.
+const BLOCK_REST: usize = 96;
 
 /// With the event's type, for `addEventListener`.
 pub(crate) static TYPED: Framing = Framing { event: typed, gap, heartbeat: b":\n" };
@@ -40,11 +41,14 @@ fn gap_message(id: Cursor, data: &str, out: &mut Vec<u8>) {
 
 /// One block. The data are one line of JSON, and the type and the id have no character in them that could end theirs.
 fn block(kind: Option<&str>, id: Cursor, data: &[u8], out: &mut Vec<u8>) {
-    // Writing to a `Vec` can't fail.
-    let _ = writeln!(out, "id: {id}");
+    out.reserve(data.len() + BLOCK_REST);
+    out.extend_from_slice(b"id: ");
+    id.push_to(out);
     if let Some(kind) = kind {
-        let _ = writeln!(out, "event: {kind}");
+        out.extend_from_slice(b"\nevent: ");
+        out.extend_from_slice(kind.as_bytes());
     }
+    out.extend_from_slice(b"\n");
     out.extend_from_slice(b"data: ");
     out.extend_from_slice(data);
     out.extend_from_slice(b"\n\n");

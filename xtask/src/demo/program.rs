@@ -14,9 +14,10 @@ pub(crate) const SERVER: Program = Program {
     package: "tidings-server",
     name: "tidings-server",
     features: &["--no-default-features", "--features", "full"],
+    profile: "dev",
 };
 /// The command line.
-pub(crate) const CLI: Program = Program { package: "tidings-cli", name: "tidings", features: &[] };
+pub(crate) const CLI: Program = Program { package: "tidings-cli", name: "tidings", features: &[], profile: "dev" };
 
 /// A program of this repository.
 #[derive(Clone, Copy, Debug)]
@@ -25,18 +26,24 @@ pub(crate) struct Program {
     name: &'static str,
     /// What to tell cargo of features.
     features: &'static [&'static str],
+    profile: &'static str,
 }
 
 impl Program {
+    /// The same as it is released.
+    pub(crate) fn released(self) -> Self {
+        Self { profile: "release", ..self }
+    }
+
     /// Builds it, with cargo's own progress on the terminal. Gives the program's path.
     ///
     /// Cargo is killed if the future is dropped.
     pub(crate) async fn build(self) -> Result<PathBuf> {
-        let Self { package, name, features } = self;
+        let Self { package, name, features, profile } = self;
         println!("building {name}: a matter of minutes the first time, of seconds after that");
         let mut command = Command::from(cargo());
         command
-            .args(["build", "--package", package])
+            .args(["build", "--profile", profile, "--package", package])
             .args(features)
             // The only way to learn where the program is that holds for every configuration of cargo.
             .args(["--message-format", "json-render-diagnostics"])

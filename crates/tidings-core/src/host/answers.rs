@@ -55,15 +55,14 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-pub(super) async fn show(host: &Host, parts: &Parts, job: JobId) -> Result<Response<Body>, Problem> {
-    let job = host.jobs().get(job).await?;
+pub(super) fn show(host: &Host, parts: &Parts, job: &Snapshot) -> Response<Body> {
     let tag = etag::of(job.cursor());
     let mut response = if etag::none_match_is(&parts.headers, &tag) {
         let mut unchanged = Response::new(Body::empty());
         *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
         unchanged
     } else {
-        Body::json(host.jobs().snapshot_json(&job))
+        Body::json(host.jobs().snapshot_json(job))
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
@@ -71,7 +70,7 @@ pub(super) async fn show(host: &Host, parts: &Parts, job: JobId) -> Result<Respo
     if !job.state.is_terminal() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    Ok(response)
+    response
 }
 
 pub(super) fn list(host: &Host, parts: &Parts) -> Result<Response<Body>, Problem> {

@@ -101,25 +101,27 @@ impl Host {
         let job = match route {
             Route::Job(id) | Route::Cancel(id) | Route::Reports(id) | Route::JobEvents(id, _) => {
                 let id = id.parse().map_err(|_| Problem::from(ProblemKind::UnknownJob))?;
-                if self.feed().known(id).is_none() {
+                Some(match self.feed().known(id) {
+                    Some(job) => job,
                     // Before it is said to be unknown, the log catches up.
-                    Box::pin(self.feed().job(id)).await?;
-                }
-                Some(id)
+                    None => Box::pin(self.feed().job(id)).await?,
+                })
             }
             Route::Jobs | Route::Events(_) | Route::Transports => None,
         };
         let response = match (&route, &parts.method, job) {
             (Route::Jobs, &Method::GET | &Method::HEAD, _) => answers::list(self, &parts),
             (Route::Jobs, &Method::POST, _) => Box::pin(answers::submit(self, &parts, body)).await,
-            (Route::Job(_), &Method::GET | &Method::HEAD, Some(job)) => answers::show(self, &parts, job).await,
-            (Route::Job(_), &Method::DELETE, Some(job)) => Box::pin(answers::delete(self, job)).await,
-            (Route::Cancel(_), &Method::POST, Some(job)) => Box::pin(answers::cancel(self, &parts, body, job)).await,
-            (Route::Reports(_), &Method::POST, Some(job)) => Box::pin(reports::report(self, &parts, body, job)).await,
+            (Route::Job(_), &Method::GET | &Method::HEAD, Some(job)) => Ok(answers::show(self, &parts, &job)),
+            (Route::Job(_), &Method::DELETE, Some(job)) => Box::pin(answers::delete(self, job.id)).await,
+            (Route::Cancel(_), &Method::POST, Some(job)) => Box::pin(answers::cancel(self, &parts, body, job.id)).await,
+            (Route::Reports(_), &Method::POST, Some(job)) => {
+                Box::pin(reports::report(self, &parts, body, job.id)).await
+            }
             (Route::JobEvents(_, mounted), &Method::GET | &Method::HEAD, Some(job)) => {
                 let params = Params::parse(parts.uri.query());
                 let (mounted, after) = (*mounted, params.cursor("after")?);
-                return self.ask(mounted, Target::new(Scope::job(job), after, params), parts, body).await;
+                return self.ask(mounted, Target::new(Scope::job(job.id), after, params), parts, body).await;
             }
             (Route::Events(mounted), &Method::GET | &Method::HEAD, _) => {
                 let mounted = *mounted;
