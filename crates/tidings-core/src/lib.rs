@@ -74,6 +74,8 @@ mod history;
 mod memory;
 mod framing;
 mod recent;
+mod sync;
+mod signal;
 mod tail;
 mod feed;
 mod limits;

@@ -10,7 +10,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
-use crate::tail::Signal;
+use crate::signal::Signal;
 
 /// A tick that many streams share. Cloning it is cheap, and each clone counts for itself.
 pub struct Pulse {

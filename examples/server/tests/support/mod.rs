@@ -19,6 +19,10 @@ pub(crate) const HANGS: Duration = Duration::from_secs(60);
 /// The time between two looks at what is waited for: whoever looks all the time takes it from what it waits for.
 pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
+/// Whether servers take connections over from their HTTP library, as they do unless their config says otherwise. Just in
+/// `wire_plain` it does: there the tests of `wire` go the other way.
+pub(crate) const TAKES_OVER: bool = !matches!(env!("CARGO_CRATE_NAME").as_bytes(), b"wire_plain");
+
 /// A running `tidings-server`; killed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -37,7 +41,8 @@ impl Server {
     pub(crate) fn start_with(mut command: Command, config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("config.toml");
-        fs::write(&path, config).expect("the folder can be written to");
+        fs::write(&path, if TAKES_OVER { config.to_owned() } else { without_take_over(config) })
+            .expect("the folder can be written to");
         let mut child = command
             .arg("--config")
             .arg(path)
@@ -188,6 +193,14 @@ pub(crate) fn rest(client: &mut TcpStream) -> Vec<u8> {
     match client.read_to_end(&mut bytes) {
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("the server does not close"),
         _ => bytes,
+    }
+}
+
+fn without_take_over(config: &str) -> String {
+    let (table, key) = ("[connections]\n", "take_over = false\n");
+    match config.split_once(table) {
+        Some((before, rest)) => format!("{before}{table}{key}{rest}"),
+        None => format!("{config}\n{table}{key}"),
     }
 }
 

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::support::{HANGS, Server};
 
-/// A request, put together line by line. It asks for its connection to be closed afterwards.
+/// A request, put together line by line. A `GET` leaves its connection open, so that the server may take it over from
+/// its HTTP library; all others ask for it to be closed afterwards.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     method: &'static str,
@@ -59,7 +60,8 @@ impl Ask {
             &"POST" => format!("content-length: {}\r\n", body.len()),
             _ => String::new(),
         };
-        let head = format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{fields}{length}\r\n");
+        let connection = if *method == "GET" { "" } else { "connection: close\r\n" };
+        let head = format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\n{connection}{fields}{length}\r\n");
         [head.as_bytes(), body].concat()
     }
 
@@ -227,6 +229,7 @@ impl Live {
                 self.stream.read_exact(&mut body).expect("a whole body");
                 self.text = String::from_utf8(body).expect("text");
             }
+            (Has::Body, None) if [204, 304].contains(&self.status) => {}
             (Has::Body, None) if chunked => self.finish(),
             (Has::Body, None) => self.text = self.read_to_end(),
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     client::{Ask, Has, Live},
     job::{Job, WAITS, events_of, start, wait_for},
-    support::Server,
+    support::{Server, TAKES_OVER},
 };
 
 /// Holds requests for so long that a test which rests on the end of a hold fails.
@@ -66,6 +66,8 @@ fn a_hold_that_ends_with_nothing_is_no_error() {
     assert!(begun.elapsed() >= Duration::from_secs(1));
     assert_eq!((&page["events"], &page["cursor"]), (&json!([]), &json!(job.cursor())));
     assert_eq!((&page["more"], &page["done"]), (&json!(false), &json!(false)));
+    let ready = Ask::get("/readyz").to(&server).json();
+    assert_eq!(ready["taken_over"]["polls"], u64::from(TAKES_OVER));
 }
 
 #[test]
@@ -179,4 +181,5 @@ fn shutdown_answers_who_is_held() {
     let reply = poll.answer(Has::Body).expect(200);
     assert_eq!((reply.field("connection"), reply.field("retry-after")), (Some("close"), Some("1")));
     assert_eq!((&reply.json()["events"], &reply.json()["done"]), (&json!([]), &json!(false)));
+    assert_eq!(poll.rest_of_connection(), "");
 }
