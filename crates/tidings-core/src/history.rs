@@ -49,6 +49,9 @@ pub(crate) fn cost(entry: &Entry) -> usize {
     entry.event.json().len() + Event::COST + size_of::<Entry>()
 }
 
+/// For how many events room is kept where the next chunk begins.
+const KEPT_OPEN: usize = 16;
+
 impl History {
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -83,8 +86,9 @@ impl History {
     fn seal(&mut self) {
         self.open_bytes = 0;
         if !self.open.is_empty() {
-            // The room stays for those that follow: who has filled a chunk is likely to fill another.
             self.sealed.push_back(self.open.drain(..).collect());
+            // Some room stays for those that follow, and not a whole chunk's: there may be very many jobs.
+            self.open.shrink_to(KEPT_OPEN);
         }
     }
 

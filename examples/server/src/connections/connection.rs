@@ -96,6 +96,8 @@ impl<S: Serve> Connection<S> {
     /// Goes on with a connection that is no longer taken over.
     fn begin_anew(&self, next: Next, taken: Taken) -> Phase {
         let (socket, unread) = taken.into_parts();
+        // From then on no request is begun, and whoever has sent one can still read the answer before it.
+        let next = if next == Next::Request && self.shared.closing.is_cancelled() { Next::Close } else { next };
         match next {
             Next::Nothing => Phase::Over,
             Next::Close => Phase::Hyper(Box::pin(async move {
@@ -177,9 +179,10 @@ impl<S: Serve> Through<S> {
         let mut connection = http1_builder(limits).serve_connection(TokioIo::new(io), self.service());
         let left = self.drive(Pin::new(&mut connection)).await;
         let parts = connection.into_parts();
-        let socket = parts.io.into_inner().into_inner();
+        let (socket, unread) = parts.io.into_inner().into_parts();
         match left {
-            Some(left) => Some(Given { socket, unread: parts.read_buf, left }),
+            // hyper reads some KiB at a time, and may not have come to all that was read before it began.
+            Some(left) => Some(Given { socket, unread: [parts.read_buf, unread].concat(), left }),
             None => {
                 linger(socket).await;
                 None
@@ -317,7 +320,7 @@ async fn refuse(stream: TcpStream, refusal: Refusal, limits: &Limits) {
     let service = service_fn(|_| async move { Ok::<_, Infallible>(refusal.response()) });
     let mut connection = http1_builder(limits).serve_connection(TokioIo::new(io), service);
     if Pin::new(&mut connection).await.is_ok() {
-        linger(connection.into_parts().io.into_inner().into_inner()).await;
+        linger(connection.into_parts().io.into_inner().into_parts().0).await;
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) enum First {
 pub(super) async fn read_first(io: &mut (impl AsyncRead + Unpin), mut bytes: BytesMut, limits: &Limits) -> First {
     let mut scan = Scan::default();
     let mut deadline = None;
+    // A connection that has been used speaks the protocol that it has spoken.
+    let preface = if bytes.is_empty() { PREFACE } else { b"" };
     loop {
         if bytes.is_empty() || deadline.is_some() {
             let until = *deadline.get_or_insert_with(|| Instant::now() + limits.first_byte);
@@ -44,7 +46,7 @@ pub(super) async fn read_first(io: &mut (impl AsyncRead + Unpin), mut bytes: Byt
         } else {
             deadline = Some(Instant::now() + limits.header);
         }
-        let common = bytes.iter().zip(PREFACE).take_while(|(byte, expected)| byte == expected).count();
+        let common = bytes.iter().zip(preface).take_while(|(byte, expected)| byte == expected).count();
         if common == PREFACE.len() {
             return First::Http2(bytes.freeze());
         }

@@ -82,9 +82,9 @@ impl<T> Paced<T> {
         Self { head_limit: Some(limit), ..self }
     }
 
-    /// The socket itself.
-    pub(super) fn into_inner(self) -> T {
-        self.io
+    /// The socket, and what nobody has read of what came before it.
+    pub(super) fn into_parts(self) -> (T, Bytes) {
+        (self.io, self.prefix)
     }
 
     /// A byte that comes in while no request runs begins a head. (One that comes earlier, from a client that does not
@@ -166,7 +166,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Paced<T> {
 
     // A TCP socket flushes and shuts down at once: only its writes wait.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // hyper flushes once it has handed over all it had.
+        // hyper 1.12 flushes the socket in each turn in which it has buffered anything, and only once it has handed all of
+        // that over: what a connection is taken over by rests on it. It is to be looked at with each new version.
         let this = self.get_mut();
         this.set_flushed(true);
         Pin::new(&mut this.io).poll_flush(cx)

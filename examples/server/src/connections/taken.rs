@@ -67,8 +67,8 @@ pub(super) enum Left {
 /// What hyper gives back of a connection.
 pub(super) struct Given {
     pub(super) socket: TcpStream,
-    /// What hyper had read of the requests that come next.
-    pub(super) unread: Bytes,
+    /// What has been read of the requests that come next.
+    pub(super) unread: Vec<u8>,
     pub(super) left: Left,
 }
 
@@ -110,6 +110,8 @@ pub(super) struct Taken {
     socket: TcpStream,
     /// What the client has sent meanwhile: its next requests.
     unread: BytesMut,
+    /// Whether the client has said that nothing follows them.
+    half_closed: bool,
     doing: Doing,
 }
 
@@ -148,7 +150,7 @@ impl Taken {
                 Doing::Holding(held)
             }
         };
-        Self { socket, unread: BytesMut::from(&*unread), doing }
+        Self { socket, unread: BytesMut::from(&*unread), half_closed: false, doing }
     }
 
     /// Ready once there is nothing more to do here. `rest` makes what ends a connection on which no request comes.
@@ -176,7 +178,7 @@ impl Taken {
                     self.doing = Doing::Answering { unsent: Unsent::new(encode(&answer), limits), closes };
                 }
                 Doing::Answering { closes: true, .. } => return Poll::Ready(Next::Close),
-                Doing::Resting(_) | Doing::Answering { .. } if !self.unread.is_empty() => {
+                Doing::Resting(_) | Doing::Answering { .. } if has_request(&mut self.unread) => {
                     return Poll::Ready(Next::Request);
                 }
                 Doing::Streaming { events: None, .. } | Doing::Answering { .. } => {
@@ -197,17 +199,25 @@ impl Taken {
 
     /// Ready once the client has gone. Who sends more than a request or two while it waits is not read any further.
     fn poll_gone(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<()> {
-        while self.unread.len() < most {
+        while self.unread.len() < most && !self.half_closed {
             let mut bytes = [MaybeUninit::uninit(); READ];
             let mut read = ReadBuf::uninit(&mut bytes);
             match ready!(Pin::new(&mut self.socket).poll_read(cx, &mut read)) {
                 Ok(()) if !read.filled().is_empty() => self.unread.extend_from_slice(read.filled()),
-                // As hyper has it: who closes its half is gone.
+                // As hyper has it: who closes its half is gone, but for one that has sent further requests.
+                Ok(()) if !self.unread.is_empty() => self.half_closed = true,
                 Ok(()) | Err(_) => return Poll::Ready(()),
             }
         }
         Poll::Pending
     }
+}
+
+/// Whether the next request has begun. Empty lines before it are ignored (RFC 9112, 2.2).
+fn has_request(unread: &mut BytesMut) -> bool {
+    let blank = unread.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    unread.advance(blank);
+    !unread.is_empty()
 }
 
 /// What the socket has not taken yet.
@@ -256,6 +266,15 @@ fn encode(answer: &Response<Bytes>) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_line_is_no_request() {
+        let mut unread = BytesMut::from("\r\n\n");
+        assert!(!has_request(&mut unread));
+        unread.extend_from_slice(b"\r\nGET");
+        assert!(has_request(&mut unread));
+        assert_eq!(unread, "GET");
+    }
 
     #[test]
     fn an_answer_is_what_hyper_would_have_sent() {
