@@ -333,9 +333,8 @@ impl State {
             self.drop_first(job);
         }
         // What is remembered of jobs that are gone goes first, then events of jobs that are over, then those of jobs that
-        // run. Where it is the jobs themselves that
-        // weigh, those that are over go: were they to go for events, one busy job would have all others forgotten, and
-        // gain nothing by it.
+        // run. Where it is the jobs themselves that weigh, those that are over go: were they to go for events, one busy job
+        // would have all others forgotten, and gain nothing by it.
         while self.bytes + self.ledger.bytes() + self.forgotten.bytes() > retention.bytes {
             if self.forgotten.pop().is_some() {
                 continue;

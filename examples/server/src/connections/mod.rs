@@ -63,9 +63,11 @@ pub async fn serve(
     let accepting = async {
         loop {
             tokio::select! {
-                accepted = next_connection(&listener, &places, &shared) => tasks.spawn(accepted),
-                Some(_) = tasks.join_next() => continue,
-            };
+                connection = next_connection(&listener, &places, &shared) => {
+                    tasks.spawn(connection);
+                }
+                Some(_) = tasks.join_next() => {}
+            }
         }
     };
     end.run_until_cancelled(accepting).await;
