@@ -65,12 +65,12 @@ enum Part {
     Tidy,
     /// No package has a warning, of the compiler or of clippy.
     Clippy,
-    /// The tests of each package, with all its features.
-    Unit,
     /// The documentation has no warning, and its examples work.
     Doc,
     /// The packages with fewer features: the facade and the server in every combination of transports.
     Matrix,
+    /// The tests of each package, with all its features.
+    Unit,
     /// The tests that need a browser.
     Browser,
     /// The tests that need a broker.
@@ -132,8 +132,8 @@ impl Part {
     ///
     /// The tests of the first start the server as `cargo test` builds it, those of the second as `cargo build` does, and
     /// each of the two programs is put in the place of the other. So no test may run while cargo builds for another row.
-    const ROWS: [&[Self]; 3] =
-        [&[Self::Unit], &[Self::Browser, Self::Broker, Self::Foreign], &[Self::Web, Self::Demo, Self::Spoil]];
+    const ROWS: [&[Self]; 2] =
+        [&[Self::Unit, Self::Browser, Self::Broker, Self::Foreign], &[Self::Web, Self::Demo, Self::Spoil]];
 
     /// Whether its steps gain by running beside each other. Those of the others keep all cores busy by themselves.
     fn mostly_waits(self) -> bool {

@@ -1,6 +1,7 @@
 //! The tests that need more than Rust: Node, a broker, a browser, clients that nobody here wrote.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -47,7 +48,11 @@ pub(super) fn browser(workspace: &Workspace, options: &Options) -> Result<Vec<St
     }
     crate::browser::obtain(options.install())
         .map_err(|error| format!("{error}. Or leave these tests out: --no-browser"))?;
-    let cli = build(program::CLI)?;
+    // A copy of its own: the tests of the command line run beside these, and `cargo test` puts its program in the place of
+    // this one.
+    let built = build(program::CLI)?;
+    let cli = built.with_file_name("tidings-beside-a-browser");
+    fs::copy(&built, &cli).map_err(|error| format!("{} can't be copied: {error}", built.display()))?;
     let steps = marked(workspace, NEEDS_A_BROWSER).map(|(package, mut command)| {
         // Most of them wait most of the time, for a proxy that has to misbehave for a while.
         command.env(CLI_VARIABLE, &cli).args(["--", "--ignored", "--test-threads=4"]);
