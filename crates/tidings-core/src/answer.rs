@@ -172,12 +172,6 @@ impl Body {
         }
     }
 
-    /// Whether it is a stream of events.
-    #[must_use]
-    pub fn is_stream(&self) -> bool {
-        matches!(self.0, Repr::Stream(_))
-    }
-
     /// The whole body, waited for where it is not there as a whole. One that breaks off is what came of it.
     pub(crate) async fn into_whole(mut self) -> Bytes {
         if let Repr::Whole(bytes) = self.0 {

@@ -45,6 +45,7 @@ impl Coding {
         if self == Self::Chunked && length > 0 {
             out.extend_from_slice(b"\r\n");
             let digits = (usize::BITS - length.leading_zeros()).div_ceil(4);
+            // Four bits are always within the sixteen digits.
             let digit = |place: u32| b"0123456789abcdef"[length >> (4 * place) & 0xF];
             out.splice(start..start, (0..digits).rev().map(digit).chain(*b"\r\n"));
         }
