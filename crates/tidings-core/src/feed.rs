@@ -9,8 +9,10 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::{Stream, future::BoxFuture};
+use tokio::runtime::Handle;
 
 use crate::{
+    crowd::Running,
     cursor::Cursor,
     error::Error,
     log::{Batch, Entry, EventLog, Gap, Limit, More, Query, ReadOutcome, Scope},
@@ -163,6 +165,11 @@ impl Feed {
         let job = self.log.job(job).filter(|job| job.seq == after.number() && after.agrees_with(job.tag))?;
         let more = if job.state.is_terminal() { More::Never } else { More::Later };
         Some(Page { cursor: job.cursor(), job, gap: None, more, batches: Vec::new() })
+    }
+
+    /// Has readers woken up some at a time on this runtime, where many wait for the same, until what is returned is dropped.
+    pub(crate) fn wake_on(&self, runtime: Handle) -> Running {
+        self.log.tail().wake_on(runtime)
     }
 
     /// Watches for news. Begin to watch, then [`read`](Self::read), then [wait](Watch::changed): so nothing is slept

@@ -76,6 +76,7 @@ mod framing;
 mod recent;
 mod sync;
 mod signal;
+mod crowd;
 mod tail;
 mod feed;
 mod limits;

@@ -10,7 +10,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 
-use crate::signal::Signal;
+use crate::{crowd::Crowd, signal::Signal};
 
 /// A tick that many streams share. Cloning it is cheap, and each clone counts for itself.
 pub struct Pulse {
@@ -85,7 +85,7 @@ impl Pulses {
             loop {
                 ticks.tick().await;
                 signal.bump();
-                signal.wake();
+                Crowd::wake(Arc::clone(&signal)).go_on().await;
             }
         });
         let mut set = tokio::task::JoinSet::new();
@@ -102,7 +102,7 @@ impl Pulses {
         let pulses = self.0.lock().clone();
         for (_, signal) in pulses {
             signal.bump();
-            signal.wake();
+            drop(Crowd::wake(signal));
         }
     }
 }

@@ -11,8 +11,10 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
 
 use crate::{
+    crowd::{Crowd, Crowds, Running},
     cursor::Cursor,
     log::{Entry, Gap, Limit, More, Read, Scope, Selection},
     names::{JobId, Kind},
@@ -31,6 +33,7 @@ pub struct Tail {
     /// How many there are, to be looked at without the lock. Who subscribes raises it before the read that goes with it, and
     /// the log that is read orders that before the batches that come after the read.
     count: AtomicUsize,
+    crowds: Crowds,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +77,12 @@ impl Tail {
         wake
     }
 
+    /// Has those who wait for the same woken up some at a time on this runtime, where they are many, until what is returned
+    /// is dropped. Otherwise they are woken up at once.
+    pub(crate) fn wake_on(&self, runtime: Handle) -> Running {
+        self.crowds.run_on(runtime)
+    }
+
     /// Waits for news of these jobs, from now on. Register first, then read, then wait.
     #[must_use]
     pub(crate) fn subscribe(self: &Arc<Self>, scope: &Scope) -> Subscription {
@@ -87,7 +96,7 @@ impl Tail {
         let places = topics
             .into_iter()
             .map(|topic| {
-                let channel = map.entry(topic.clone()).or_default().clone();
+                let channel = map.entry(topic.clone()).or_insert_with(|| Channel::new(&self.crowds)).clone();
                 let slot = channel.signal.join();
                 Place { topic, channel, slot }
             })
@@ -112,7 +121,13 @@ pub struct Wake([Option<Arc<Channel>>; 3]);
 impl Wake {
     /// Wakes them up.
     pub fn wake(self) {
-        self.0.iter().flatten().for_each(|channel| channel.signal.wake());
+        for channel in self.0.into_iter().flatten() {
+            let crowd = Crowd::wake(channel);
+            if !crowd.is_awake() {
+                let crowds = crowd.signal().crowds.clone();
+                crowds.go_on(crowd);
+            }
+        }
     }
 
     fn bump(&self) {
@@ -121,13 +136,31 @@ impl Wake {
 }
 
 /// What the readers of one topic share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Channel {
     signal: Signal,
+    crowds: Crowds,
     /// Only filled for the topic of one job.
     recent: Mutex<Recent>,
     /// The one job as it was last, written by the log when it forgets it.
     forgotten: OnceLock<Arc<Snapshot>>,
+}
+
+impl Channel {
+    fn new(crowds: &Crowds) -> Arc<Self> {
+        Arc::new(Self {
+            signal: Signal::default(),
+            crowds: crowds.clone(),
+            recent: Mutex::default(),
+            forgotten: OnceLock::new(),
+        })
+    }
+}
+
+impl AsRef<Signal> for Arc<Channel> {
+    fn as_ref(&self) -> &Signal {
+        &self.signal
+    }
 }
 
 /// A reader's place at the tail. Dropping it gives the place up.

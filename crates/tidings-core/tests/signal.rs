@@ -8,6 +8,9 @@ mod sync {
         atomic::{AtomicU64, Ordering},
     };
 
+    /// As few as can be, so that three are a crowd.
+    pub(crate) const AT_ONCE: usize = 1;
+
     /// loom's lock, with the signatures of the real one.
     #[derive(Debug)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
@@ -86,7 +89,13 @@ fn look(signal: &Signal) -> Poll<()> {
 
 fn tell(signal: &Signal) {
     signal.bump();
-    signal.wake();
+    wake(signal);
+}
+
+fn wake(signal: &Signal) {
+    if let Some(mut round) = signal.wake() {
+        while signal.go_on(&mut round) {}
+    }
 }
 
 fn spawn<T: 'static>(signal: &Arc<Signal>, run: impl FnOnce(&Signal) -> T + 'static) -> JoinHandle<T> {
@@ -131,6 +140,51 @@ fn two_may_tell_at_once() {
         tellers.into_iter().for_each(join);
         look.assert_told();
         assert_eq!(signal.version(), 2);
+    });
+}
+
+/// Who tells of something while another one goes round leaves it to them.
+#[test]
+fn who_waits_again_during_a_round_is_told_of_what_came_meanwhile() {
+    loom::model(|| {
+        let signal = Arc::new(Signal::default());
+        let (one, other) = (signal.join(), signal.join());
+        let looks = [one, other].map(|slot| Look::new(&signal, slot, register_then_look));
+        let later = spawn(&signal, tell);
+        tell(&signal);
+        join(later);
+        looks.iter().for_each(Look::assert_told);
+
+        let again = Look::new(&signal, one, |signal, slot, cx| {
+            signal.register(slot, cx.waker());
+            if signal.version() == 2 { Poll::Pending } else { Poll::Ready(()) }
+        });
+        tell(&signal);
+        again.assert_told();
+    });
+}
+
+#[test]
+fn who_waits_while_one_goes_round_and_another_tells_is_told() {
+    loom::model(|| {
+        let signal = Arc::new(Signal::default());
+        let (one, other) = (signal.join(), signal.join());
+        let first = [one, other].map(|slot| Look::new(&signal, slot, register_then_look));
+        signal.bump();
+        let mut round = signal.wake().expect("two are a crowd");
+        let later = spawn(&signal, tell);
+        let seen = signal.version();
+        let again = Look::new(&signal, one, |signal, slot, cx| {
+            signal.register(slot, cx.waker());
+            if signal.version() == seen { Poll::Pending } else { Poll::Ready(()) }
+        });
+        while signal.go_on(&mut round) {}
+        join(later);
+        first.iter().for_each(Look::assert_told);
+        // Unless all had been told before it began to wait.
+        if seen == 1 {
+            again.assert_told();
+        }
     });
 }
 
@@ -188,7 +242,7 @@ fn who_is_woken_up_before_the_version_changes_may_miss_it() {
         let signal = Arc::new(Signal::default());
         let slot = signal.join();
         let teller = spawn(&signal, |signal| {
-            signal.wake();
+            wake(signal);
             signal.bump();
         });
         Look::new(&signal, slot, register_then_look).assert_told_after(teller);

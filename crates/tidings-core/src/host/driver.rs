@@ -2,7 +2,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{runtime::Handle, task::JoinSet, time::Instant};
 
 use super::Host;
 use crate::{runner, transport::Relay};
@@ -36,6 +36,7 @@ impl Driver {
     pub async fn run(self, signal: impl Future<Output = ()>) {
         let host = &self.host;
         let (cx, jobs) = (&host.0.cx, host.jobs());
+        let _crowds = cx.feed.wake_on(Handle::current());
         let mut relays = JoinSet::new();
         for mounted in &host.0.mounts {
             if let Some(relay) = mounted.mount.relay.clone() {
