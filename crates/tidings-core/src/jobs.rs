@@ -29,7 +29,7 @@ use crate::{
     problem::{Problem, ProblemKind},
     runner,
     shutdown::Shutdown,
-    snapshot::{Detail, Snapshot, State},
+    snapshot::{Detail, Shown, Snapshot, State},
     submission::{Runs, Submission},
     text::Object,
     time::Clock,
@@ -330,7 +330,11 @@ impl Jobs {
     /// A job as JSON, as clients are shown it. Made at most once for each change of the job.
     #[must_use]
     pub fn snapshot_json(&self, job: &Snapshot) -> Bytes {
-        job.json(|| self.links().json(&job.kind, job.id))
+        self.shown(job).json.clone()
+    }
+
+    pub(crate) fn shown<'j>(&self, job: &'j Snapshot) -> &'j Shown {
+        job.shown(|| self.links().json(&job.kind, job.id))
     }
 
     /// A job that was just accepted as JSON, as whoever submitted it is shown it: with what its reporter needs, where

@@ -1,14 +1,20 @@
 //! A job as of one event: what folding its events up to that one gives.
 
-use std::{fmt, str::FromStr, sync::OnceLock};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
+use http::HeaderValue;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
     cursor::{Cursor, Tag},
     draft::Outcome,
+    etag,
     event::Event,
     json::Json,
     names::{EventType, InvalidName, JobId, Kind},
@@ -105,8 +111,8 @@ pub struct Snapshot {
     pub updated_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
-    /// The JSON of this very state, made by whoever asks first.
-    rendered: OnceLock<Bytes>,
+    /// This very state as it is shown, made by whoever asks first.
+    shown: OnceLock<Arc<Shown>>,
 }
 
 impl Snapshot {
@@ -145,7 +151,7 @@ impl Snapshot {
             started_at: None,
             updated_at: event.time(),
             finished_at: None,
-            rendered: OnceLock::new(),
+            shown: OnceLock::new(),
         })
     }
 
@@ -200,7 +206,7 @@ impl Snapshot {
             started_at: wire.started_at.map(|text| time(text, "started_at")).transpose()?,
             updated_at: time(wire.updated_at, "updated_at")?,
             finished_at: wire.finished_at.map(|text| time(text, "finished_at")).transpose()?,
-            rendered: OnceLock::new(),
+            shown: OnceLock::new(),
         })
     }
 
@@ -249,7 +255,7 @@ impl Snapshot {
         self.seq = event.seq();
         self.tag = event.tag();
         self.updated_at = event.time();
-        self.rendered = OnceLock::new();
+        self.shown = OnceLock::new();
         Ok(())
     }
 
@@ -272,9 +278,12 @@ impl Snapshot {
         self.input.as_bytes().len() + reason + optional.sum::<usize>()
     }
 
-    /// The snapshot as JSON, made at most once; `links` is the JSON of its `links`, and the same on every call.
-    pub(crate) fn json(&self, links: impl FnOnce() -> String) -> Bytes {
-        self.rendered.get_or_init(|| self.render(Detail::Full, &links()).into()).clone()
+    /// The snapshot as it is shown, made at most once; `links` is the JSON of its `links`, and the same on every call.
+    pub(crate) fn shown(&self, links: impl FnOnce() -> String) -> &Shown {
+        self.shown.get_or_init(|| {
+            let json = self.render(Detail::Full, &links()).into();
+            Arc::new(Shown { json, tag: etag::of(self.cursor()) })
+        })
     }
 
     /// The snapshot as JSON, made anew.
@@ -305,6 +314,14 @@ impl Snapshot {
         // Text among text.
         String::from_utf8(out.end()).unwrap_or_default()
     }
+}
+
+/// A snapshot as clients are shown it.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) json: Bytes,
+    /// Its entity tag.
+    pub(crate) tag: HeaderValue,
 }
 
 /// How much of a snapshot is shown.
@@ -358,7 +375,7 @@ mod tests {
         let drafts = [queued(), Draft::started(1), Draft::progress(&Progress::percent(40.0)), Draft::cancelling(None)];
         let snapshot = fold(&drafts).expect("a history");
         assert_eq!(
-            String::from_utf8_lossy(&snapshot.json(|| "{}".to_owned())),
+            String::from_utf8_lossy(&snapshot.shown(|| "{}".to_owned()).json),
             format!(
                 concat!(
                     r#"{{"id":"{id}","kind":"pipeline","state":"running","seq":4,"cursor":"{cursor}","attempt":1,"input":[1],"#,
@@ -423,10 +440,10 @@ mod tests {
         let job = JobId::new();
         let first = Event::seal(job, (0, Tag::START), Timestamp::from_millis(1), &queued());
         let mut snapshot = Snapshot::open(&first).expect("a history");
-        let before = snapshot.json(|| "{}".to_owned());
-        assert_eq!(before, snapshot.json(|| unreachable!("rendered once")));
+        let before = snapshot.shown(|| "{}".to_owned()).json.clone();
+        assert_eq!(before, snapshot.shown(|| unreachable!("rendered once")).json);
         let second = Event::seal(job, (1, first.tag()), Timestamp::from_millis(2), &Draft::started(1));
         snapshot.apply(&second).expect("the next event");
-        assert_ne!(before, snapshot.json(|| "{}".to_owned()));
+        assert_ne!(before, snapshot.shown(|| "{}".to_owned()).json);
     }
 }

@@ -66,6 +66,11 @@ impl Front {
 }
 
 impl Serve for Front {
+    fn reply_now(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+        // None of its paths is one of those that are answered before it.
+        self.host.answer_now(request)
+    }
+
     async fn reply(&self, request: Request<Incoming>) -> Reply {
         let answer = match request.uri().path() {
             "/healthz" => Self::healthz,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Version, header, request::Parts};
+use http::{HeaderMap, Method, Request, Uri, Version, header, request::Parts};
 
 use crate::problem::{Problem, ProblemKind};
 
@@ -27,41 +27,70 @@ impl HostNames {
     }
 
     /// Checks that a request names one host, which is one of these, and that no page of another site has sent it.
-    pub(super) fn check(&self, parts: &Parts) -> Result<(), Problem> {
-        // What nearly every request says, and nothing has to be taken apart for.
-        let plain = self.0.as_ref().filter(|_| parts.uri.authority().is_none());
-        let known = plain.and_then(|names| {
-            let mut values = parts.headers.get_all(header::HOST).iter();
-            let value = values.next().filter(|_| values.next().is_none())?;
-            names.iter().find(|name| name.as_bytes() == value.as_bytes())
-        });
-        let host = match known {
+    pub(super) fn check(&self, head: &Head<'_>) -> Result<(), Problem> {
+        let host = match self.as_it_stands(head) {
             Some(name) => name,
-            None => host(parts)?,
+            None => self.look_up(host(head)?)?,
         };
-        if let Some(names) = &self.0
-            && !names.iter().any(|name| name.eq_ignore_ascii_case(host))
-        {
-            return Err(Problem::new(ProblemKind::WrongHost, format!("no requests for {host:?} are answered here")));
-        }
-        if (parts.method == Method::POST || parts.method == Method::DELETE) && !is_same_site(&parts.headers, host) {
+        if (*head.method == Method::POST || *head.method == Method::DELETE) && !is_same_site(head.headers, host) {
             return Err(ProblemKind::WrongOrigin.into());
         }
         Ok(())
     }
+
+    /// The name that a request gives, where it is one of these as it stands: nearly always, and then nothing has to be
+    /// taken apart.
+    fn as_it_stands(&self, head: &Head<'_>) -> Option<&str> {
+        let names = self.0.as_ref()?;
+        let no_field_twice = head.headers.keys_len() == head.headers.len();
+        if !no_field_twice || head.uri.authority().is_some() {
+            return None;
+        }
+        let value = head.headers.get(header::HOST)?.as_bytes();
+        names.iter().find(|name| name.as_bytes() == value).map(String::as_str)
+    }
+
+    fn look_up<'h>(&self, host: &'h str) -> Result<&'h str, Problem> {
+        match &self.0 {
+            Some(names) if !names.iter().any(|name| name.eq_ignore_ascii_case(host)) => {
+                Err(Problem::new(ProblemKind::WrongHost, format!("no requests for {host:?} are answered here")))
+            }
+            _ => Ok(host),
+        }
+    }
+}
+
+/// What is looked at of a request before anything else.
+pub(super) struct Head<'r> {
+    pub(super) method: &'r Method,
+    pub(super) uri: &'r Uri,
+    pub(super) version: Version,
+    pub(super) headers: &'r HeaderMap,
+}
+
+impl<'r> Head<'r> {
+    pub(super) fn of<B>(request: &'r Request<B>) -> Self {
+        Self { method: request.method(), uri: request.uri(), version: request.version(), headers: request.headers() }
+    }
+}
+
+impl<'r> From<&'r Parts> for Head<'r> {
+    fn from(parts: &'r Parts) -> Self {
+        Self { method: &parts.method, uri: &parts.uri, version: parts.version, headers: &parts.headers }
+    }
 }
 
 /// The host that a request is for: `Host` in HTTP/1.1 (RFC 9112, 3.2), `:authority` or `Host` in HTTP/2.
-fn host(parts: &Parts) -> Result<&str, Problem> {
+fn host<'r>(head: &Head<'r>) -> Result<&'r str, Problem> {
     let invalid = |detail: &'static str| Problem::new(ProblemKind::InvalidRequest, detail);
-    let mut values = parts.headers.get_all(header::HOST).iter();
+    let mut values = head.headers.get_all(header::HOST).iter();
     let named = match (values.next(), values.next()) {
         (Some(_), Some(_)) => return Err(invalid("Host is there twice")),
         (Some(value), None) => Some(value.to_str().map_err(|_| invalid("Host is malformed"))?),
         (None, _) => None,
     };
-    let authority = parts.uri.authority().map(http::uri::Authority::as_str);
-    let host = match parts.version {
+    let authority = head.uri.authority().map(http::uri::Authority::as_str);
+    let host = match head.version {
         Version::HTTP_2 => authority.or(named),
         // In absolute form the target counts (RFC 9112, 3.2.2), and Host must be there all the same.
         _ => named.map(|named| authority.unwrap_or(named)),

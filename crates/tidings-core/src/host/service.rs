@@ -13,7 +13,7 @@ use http::{Method, Request, Response, StatusCode, Version, header, request::Part
 use http_body::Body as HttpBody;
 use tower_service::Service;
 
-use super::{Host, Mounted, answers, reports};
+use super::{Host, Mounted, answers, names::Head, reports};
 use crate::{
     answer::{Answer, Answered, Body, Held, Hold, Reply},
     feed::ReadError,
@@ -52,11 +52,7 @@ impl Route<'_, '_> {
 
 impl Host {
     fn route<'h, 'p>(&'h self, path: &'p str) -> Option<Route<'h, 'p>> {
-        let path = match path.strip_prefix(&self.0.base_path) {
-            Some(rest) if rest.starts_with('/') => rest,
-            _ => path,
-        };
-        let mut segments = path.strip_prefix('/')?.split('/');
+        let mut segments = self.within_base(path).strip_prefix('/')?.split('/');
         let segments = (segments.next()?, segments.next(), segments.next(), segments.next());
         Some(match segments {
             ("jobs", None, ..) => Route::Jobs,
@@ -69,6 +65,37 @@ impl Host {
             ("transports", None, ..) => Route::Transports,
             _ => return None,
         })
+    }
+
+    /// A path without the one that the host is mounted at.
+    fn within_base<'p>(&self, path: &'p str) -> &'p str {
+        match path.strip_prefix(&self.0.base_path) {
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => path,
+        }
+    }
+
+    /// Answers what is asked for most, a `GET` of a job that is known here, from the head alone and at once. `None` for all
+    /// other requests. [`reply`](Self::reply) answers this one too, and no differently: nothing is moved or waited for
+    /// here, and that is a good part of what such an answer costs.
+    pub fn answer_now<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
+        let Head { method: &Method::GET, uri, headers, .. } = Head::of(request) else { return None };
+        let id = self.within_base(uri.path()).strip_prefix("/jobs/")?.parse().ok()?;
+        let job = self.feed().known(id)?;
+        // What is refused is told by who answers everything.
+        self.check(&Head::of(request)).ok()?;
+        Some(answers::show(self, headers, &job))
+    }
+
+    /// Whether a request is one for this host at all.
+    fn check(&self, head: &Head<'_>) -> Result<(), Problem> {
+        let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+        let most = self.jobs().limits().request_target_bytes;
+        if target > most {
+            let detail = format!("the request target has {target} bytes of at most {most}");
+            return Err(Problem::new(ProblemKind::UriTooLong, detail));
+        }
+        self.0.names.check(head)
     }
 
     /// Answers a request. Never fails.
@@ -88,13 +115,7 @@ impl Host {
     /// What is asked for most is answered without a box; what is seldom or takes long has one, so that this future stays
     /// small.
     async fn try_answer(&self, parts: Parts, body: Body) -> Result<Reply, Problem> {
-        let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
-        let most = self.jobs().limits().request_target_bytes;
-        if target > most {
-            let detail = format!("the request target has {target} bytes of at most {most}");
-            return Err(Problem::new(ProblemKind::UriTooLong, detail));
-        }
-        self.0.names.check(&parts)?;
+        self.check(&Head::from(&parts))?;
         let route = self
             .route(parts.uri.path())
             .ok_or_else(|| Problem::new(ProblemKind::NotFound, "see GET /transports for the paths that there are"))?;
@@ -112,7 +133,7 @@ impl Host {
         let response = match (&route, &parts.method, job) {
             (Route::Jobs, &Method::GET | &Method::HEAD, _) => answers::list(self, &parts),
             (Route::Jobs, &Method::POST, _) => Box::pin(answers::submit(self, &parts, body)).await,
-            (Route::Job(_), &Method::GET | &Method::HEAD, Some(job)) => Ok(answers::show(self, &parts, &job)),
+            (Route::Job(_), &Method::GET | &Method::HEAD, Some(job)) => Ok(answers::show(self, &parts.headers, &job)),
             (Route::Job(_), &Method::DELETE, Some(job)) => Box::pin(answers::delete(self, job.id)).await,
             (Route::Cancel(_), &Method::POST, Some(job)) => Box::pin(answers::cancel(self, &parts, body, job.id)).await,
             (Route::Reports(_), &Method::POST, Some(job)) => {

@@ -1,6 +1,7 @@
 //! What a connection is doing: how many requests it has had, and how many of them are being answered.
 
 use std::{
+    mem,
     pin::Pin,
     sync::{
         Arc,
@@ -53,10 +54,15 @@ impl Drop for Running {
     }
 }
 
+/// The most that is handed to hyper at once, which copies it to a buffer that it keeps.
+const PIECE: usize = 16 * 1024;
+
 /// The body of an answer, which keeps its request running until it has been sent or given up.
 #[derive(Debug)]
 pub(super) struct Tracked {
     body: Body,
+    /// What the body has given and hyper has not been given.
+    rest: Bytes,
     #[expect(dead_code, reason = "held for its drop")]
     running: Running,
     /// Where a stream of events is left once it has brought what was there.
@@ -67,7 +73,15 @@ pub(super) struct Tracked {
 impl Tracked {
     /// `handover`: where the connection may be taken over.
     pub(super) fn new(body: Body, running: Running, handover: Option<Arc<Handover>>) -> Self {
-        Self { body, running, handover, is_left: false }
+        Self { body, rest: Bytes::new(), running, handover, is_left: false }
+    }
+}
+
+impl Tracked {
+    fn next_piece(&mut self) -> Bytes {
+        // Most are one piece.
+        let length = self.rest.len().min(PIECE);
+        if length == self.rest.len() { mem::take(&mut self.rest) } else { self.rest.split_to(length) }
     }
 }
 
@@ -79,7 +93,19 @@ impl http_body::Body for Tracked {
         if self.is_left {
             return Poll::Pending;
         }
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(self.next_piece()))));
+        }
         let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = frame {
+            return Poll::Ready(Some(Ok(match frame.into_data() {
+                Ok(data) => {
+                    self.rest = data;
+                    Frame::data(self.next_piece())
+                }
+                Err(trailers) => trailers,
+            })));
+        }
         if frame.is_pending()
             && let Some(handover) = self.handover.take()
             && let Some(stream) = self.body.take_stream()
@@ -91,10 +117,43 @@ impl http_body::Body for Tracked {
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.is_left && self.body.is_end_stream()
+        !self.is_left && self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut whole = SizeHint::new();
+        whole.set_lower(body.lower() + rest);
+        if let Some(upper) = body.upper() {
+            whole.set_upper(upper + rest);
+        }
+        whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body::Body as _;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_long_body_is_handed_on_in_pieces() {
+        let whole: Vec<u8> = (0..100_000u32).map(|at| at.to_le_bytes()[0]).collect();
+        let activity = Arc::new(Activity::default());
+        let mut tracked = Tracked::new(Body::from(whole.clone()), activity.begin(), None);
+        let mut sent = Vec::new();
+        while !tracked.is_end_stream() {
+            assert_eq!(tracked.size_hint().exact(), Some((whole.len() - sent.len()) as u64));
+            let frame = tracked.frame().await.expect("a frame").expect("a body that can't fail");
+            let piece = frame.into_data().expect("data");
+            assert!((1..=PIECE).contains(&piece.len()));
+            sent.extend_from_slice(&piece);
+        }
+        assert!(sent == whole && tracked.frame().await.is_none());
+        assert!(!activity.is_idle());
+        drop(tracked);
+        assert!(activity.is_idle());
     }
 }

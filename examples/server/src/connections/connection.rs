@@ -2,11 +2,11 @@
 
 use std::{
     convert::Infallible,
-    future::{pending, poll_fn},
+    future::{pending, poll_fn, ready},
     io, mem,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{self, Context, Poll},
     time::Duration,
 };
 
@@ -28,7 +28,7 @@ use tokio::{
     net::TcpStream,
     time::{interval, sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{either::Either, sync::CancellationToken};
 
 use super::{
     Limits, Serve, TakenOver,
@@ -118,13 +118,13 @@ impl<S: Serve> Future for Connection<S> {
             let shared = &this.shared;
             match &mut this.phase {
                 Phase::Hyper(hyper) => {
-                    let given = ready!(hyper.as_mut().poll(cx));
+                    let given = task::ready!(hyper.as_mut().poll(cx));
                     let take = |given| Phase::Taken(Taken::new(given, &shared.limits, &shared.taken_over));
                     this.phase = given.map_or(Phase::Over, take);
                 }
                 Phase::Taken(taken) => {
                     let rest = || rest(shared.limits.idle, shared.closing.clone());
-                    let next = ready!(taken.poll_next(cx, &shared.limits, rest));
+                    let next = task::ready!(taken.poll_next(cx, &shared.limits, rest));
                     if let Phase::Taken(taken) = mem::replace(&mut this.phase, Phase::Over) {
                         this.phase = this.begin_anew(next, taken);
                     }
@@ -218,14 +218,19 @@ impl<S: Serve> Through<S> {
         let activity = Arc::clone(&self.activity);
         let handover = Arc::clone(&self.handover);
         service_fn(move |request: Request<Incoming>| {
-            let shared = Arc::clone(&shared);
             let running = activity.begin();
+            let now = match head::check(&request, &shared.limits) {
+                Ok(()) => shared.service.reply_now(&request),
+                Err(refusal) => Some(refusal.response()),
+            };
+            if let Some(response) = now {
+                return Either::Left(ready(Ok(response.map(|body| Tracked::new(body, running, None)))));
+            }
             let handover = (shared.limits.take_over && can_be_taken(&request)).then(|| Arc::clone(&handover));
-            async move {
-                let reply = match head::check(&request, &shared.limits) {
-                    Ok(()) => shared.service.reply(request).await,
-                    Err(refusal) => refusal.response().into(),
-                };
+            let shared = Arc::clone(&shared);
+            // Boxed, for hyper moves it about.
+            Either::Right(Box::pin(async move {
+                let reply = shared.service.reply(request).await;
                 let response = match (reply, &handover) {
                     (Reply::Response(response), _) => response,
                     (Reply::Held(held), Some(handover)) => {
@@ -235,7 +240,7 @@ impl<S: Serve> Through<S> {
                     (Reply::Held(held), None) => held.await.map(Body::from),
                 };
                 Ok(response.map(|body| Tracked::new(body, running, handover)))
-            }
+            }))
         })
     }
 
@@ -255,6 +260,7 @@ impl<S: Serve> Through<S> {
                 Poll::Pending => self.handover.take().map_or(Poll::Pending, |left| Poll::Ready(Ok(left))),
             });
             tokio::select! {
+                biased;
                 outcome = going_on => {
                     return match outcome {
                         Ok(left) => Some(left),
@@ -292,6 +298,8 @@ fn http1_builder(limits: &Limits) -> http1::Builder {
     let mut http1 = http1::Builder::new();
     // `Paced` times heads: hyper's own limit would count from the end of the request before.
     http1.timer(TokioTimer::new()).header_read_timeout(None);
+    // One buffer and one write for a head and a short body. `Tracked` sees to it that the buffer stays small.
+    http1.writev(false);
     // Holds one head that is within the limits, and as much of an answer.
     let head = limits.request_target_bytes + LINE_REST + limits.header_block_bytes;
     http1.max_buf_size(head.max(SMALLEST_BUFFER));

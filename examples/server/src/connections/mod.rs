@@ -15,9 +15,9 @@ mod taken;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::Request;
+use http::{Request, Response};
 use hyper::body::Incoming;
-use tidings::Reply;
+use tidings::{Body, Reply};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -38,6 +38,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What is served: as a [`tower_service::Service`] that is always ready and never fails, but a reply may also be one that
 /// is waited for, for which the connection is not needed meanwhile.
 pub trait Serve: Send + Sync + 'static {
+    /// Replies to a request whose head is enough, with what is at hand; `None` where [`reply`](Self::reply) is to be asked,
+    /// which knows an answer to this one too.
+    fn reply_now(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+        let _ = request;
+        None
+    }
+
     /// Replies to a request. Dropping the future ends the request.
     fn reply(&self, request: Request<Incoming>) -> impl Future<Output = Reply> + Send;
 }

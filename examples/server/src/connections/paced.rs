@@ -61,7 +61,8 @@ impl Stall {
 #[derive(Debug)]
 struct Head {
     begun: usize,
-    limit: Pin<Box<Sleep>>,
+    /// Runs from when the rest is waited for: most come whole.
+    limit: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Paced<T> {
@@ -90,22 +91,21 @@ impl<T> Paced<T> {
     /// A byte that comes in while no request runs begins a head. (One that comes earlier, from a client that does not
     /// wait for its answers, is not seen to: its connection is closed as an idle one instead.)
     fn head_goes_on(&mut self) {
-        let Some(limit) = self.head_limit else { return };
-        if self.activity.is_idle() && self.head.is_none() {
-            let limit = Box::pin(sleep_until(Instant::now() + limit));
-            self.head = Some(Head { begun: self.activity.begun(), limit });
+        if self.head_limit.is_some() && self.activity.is_idle() && self.head.is_none() {
+            self.head = Some(Head { begun: self.activity.begun(), limit: None });
         }
     }
 
     fn poll_head_limit(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let Some(head) = &mut self.head else {
+        let (Some(head), Some(limit)) = (&mut self.head, self.head_limit) else {
             return Poll::Pending;
         };
         if !self.activity.is_idle() || self.activity.begun() != head.begun {
             self.head = None;
             return Poll::Pending;
         }
-        ready!(head.limit.as_mut().poll(cx));
+        let limit = head.limit.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
+        ready!(limit.as_mut().poll(cx));
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the rest of a head did not come"))
     }
 
