@@ -16,10 +16,11 @@ use http_body_util::{BodyExt as _, combinators::UnsyncBoxBody};
 
 use crate::{
     cursor::Cursor,
-    feed::{Follow, Page, Watch},
+    feed::{Follow, Watch},
     framing::{Coding, Framing},
     log::Limit,
     names::JobId,
+    page::Page,
     problem::Problem,
     pulse::Pulse,
     stream::{EventStream, StreamBody},

@@ -15,8 +15,9 @@ use crate::{
     crowd::Running,
     cursor::Cursor,
     error::Error,
-    log::{Batch, Entry, EventLog, Gap, Limit, More, Query, ReadOutcome, Scope},
+    log::{Batch, EventLog, Gap, Limit, More, Query, ReadOutcome, Scope},
     names::JobId,
+    page::Page,
     recent::{CHUNK, Encoding, Held},
     snapshot::Snapshot,
     tail::Subscription,
@@ -71,34 +72,6 @@ impl From<Error> for ReadError {
     }
 }
 
-/// What follows a cursor of one job, with the job as of the same moment.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Page {
-    /// The job. Where nothing [more](Self::more) is there yet, its cursor is this page's.
-    pub job: Arc<Snapshot>,
-    /// Told before the events: some between the cursor and them are no longer kept.
-    pub gap: Option<Gap>,
-    /// The place after this page.
-    pub cursor: Cursor,
-    /// Whether there is more that follows.
-    pub more: More,
-    batches: Vec<Batch>,
-}
-
-impl Page {
-    /// The events, in order.
-    pub fn events(&self) -> impl Iterator<Item = &Entry> {
-        self.batches.iter().flat_map(|batch| batch.iter())
-    }
-
-    /// Whether it says anything that its reader did not know, or that its reader waits for no longer.
-    #[must_use]
-    pub fn is_news(&self) -> bool {
-        !self.batches.is_empty() || self.gap.is_some() || self.more == More::Never
-    }
-}
-
 impl Feed {
     /// Reads this log.
     #[must_use]
@@ -144,7 +117,7 @@ impl Feed {
             let job = read.job.ok_or(ReadError::UnknownJob)?;
             if read.gap.is_some() && (gap.is_some() || !batches.is_empty()) {
                 // Dropped between two reads. It is told with the page that begins there.
-                return Ok(Page { job, gap, cursor: at, more: More::Now, batches });
+                return Ok(Page::new(job, gap, at, More::Now, batches));
             }
             gap = gap.or(read.gap);
             at = read.through;
@@ -154,7 +127,7 @@ impl Feed {
                 batches.push(read.events);
             }
             if read.more != More::Now || rest.events == 0 || rest.bytes == 0 {
-                return Ok(Page { job, gap, cursor: at, more: read.more, batches });
+                return Ok(Page::new(job, gap, at, read.more, batches));
             }
         }
     }
@@ -164,7 +137,8 @@ impl Feed {
     pub fn nothing_new(&self, job: JobId, after: Cursor) -> Option<Page> {
         let job = self.log.job(job).filter(|job| job.seq == after.number() && after.agrees_with(job.tag))?;
         let more = if job.state.is_terminal() { More::Never } else { More::Later };
-        Some(Page { cursor: job.cursor(), job, gap: None, more, batches: Vec::new() })
+        let cursor = job.cursor();
+        Some(Page::new(job, None, cursor, more, Vec::new()))
     }
 
     /// Has readers woken up some at a time on this runtime, where many wait for the same, until what is returned is dropped.
@@ -192,13 +166,24 @@ impl Feed {
         job: JobId,
         after: Cursor,
         limit: Limit,
-    ) -> Result<Page, ReadError> {
-        let read = self.read(job, after, limit).await;
-        let Err(ReadError::UnknownJob) = read else { return read };
-        let last = watch.subscription.last_read(after, limit).ok_or(ReadError::UnknownJob)?;
-        let job = last.job.ok_or(ReadError::UnknownJob)?;
-        let batches = if last.events.is_empty() { Vec::new() } else { vec![last.events] };
-        Ok(Page { job, gap: last.gap, cursor: last.through, more: last.more, batches })
+    ) -> Result<Arc<Page>, ReadError> {
+        // Most who have waited for the same ask for the same.
+        let is_current =
+            |page: &Arc<Page>| self.log.job(job).is_some_and(|job| (job.seq, job.tag) == (page.job.seq, page.job.tag));
+        if let Some(page) = watch.subscription.page(after, limit).filter(is_current) {
+            return Ok(page);
+        }
+        let page = Arc::new(match Box::pin(self.read(job, after, limit)).await {
+            Err(ReadError::UnknownJob) => {
+                let last = watch.subscription.last_read(after, limit).ok_or(ReadError::UnknownJob)?;
+                let job = last.job.ok_or(ReadError::UnknownJob)?;
+                let batches = if last.events.is_empty() { Vec::new() } else { vec![last.events] };
+                Page::new(job, last.gap, last.through, last.more, batches)
+            }
+            read => read?,
+        });
+        watch.subscription.keep_page(after, limit, &page);
+        Ok(page)
     }
 
     /// Waits until a job is over, and gives it as of then.

@@ -20,12 +20,13 @@ use tokio::sync::Notify;
 use crate::{
     draft::Draft,
     error::Error,
-    feed::{Feed, Page, ReadError},
+    feed::{Feed, ReadError},
     leases::Leases,
     ledger::{Digest, Intent, Opening, Refusal, Reporter, SameBody, Write},
     limits::Limits,
     log::{Appended, EventLog, Gap, Listing, More, Query},
     names::{JobId, Kind},
+    page::Page,
     problem::{Problem, ProblemKind},
     runner,
     shutdown::Shutdown,
@@ -353,9 +354,13 @@ impl Jobs {
         json.into()
     }
 
-    /// A page of events as JSON, as clients that poll are shown it.
+    /// A page of events as JSON, as clients that poll are shown it. Made at most once.
     #[must_use]
-    pub fn page_json(&self, page: &Page) -> Vec<u8> {
+    pub fn page_json(&self, page: &Page) -> Bytes {
+        page.json(|| self.render_page(page))
+    }
+
+    fn render_page(&self, page: &Page) -> Vec<u8> {
         let events = page.events().map(|entry| entry.event.json().len() + 1).sum::<usize>();
         let job = self.snapshot_json(&page.job);
         let mut out = Vec::with_capacity(job.len() + events + 160);

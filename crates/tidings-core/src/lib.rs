@@ -78,6 +78,7 @@ mod sync;
 mod signal;
 mod crowd;
 mod tail;
+mod page;
 mod feed;
 mod limits;
 mod problem;
@@ -102,7 +103,7 @@ pub use self::{
     draft::{Draft, InvalidDraft, Progress},
     error::{Error, ErrorKind},
     event::{Event, InvalidEvent},
-    feed::{Feed, Follow, Item, Page, ReadError, Watch},
+    feed::{Feed, Follow, Item, ReadError, Watch},
     framing::Framing,
     host::{Driver, Host, HostBuilder, HostNames, Serving},
     jobs::{Accepted, GapScope, Jobs, Report},
@@ -114,6 +115,7 @@ pub use self::{
     log::{Appended, Batch, Entry, EventLog, Gap, Limit, Listing, More, Query, Read, ReadOutcome, Scope},
     memory::{MemoryLog, Retention},
     names::{CustomType, EventType, InvalidName, JobId, Kind},
+    page::Page,
     problem::{Problem, ProblemKind},
     pulse::Pulse,
     shutdown::Shutdown,

@@ -18,6 +18,7 @@ use crate::{
     cursor::Cursor,
     log::{Entry, Gap, Limit, More, Read, Scope, Selection},
     names::{JobId, Kind},
+    page::Page,
     recent::{Encoding, Held, Recent},
     signal::Signal,
     snapshot::Snapshot,
@@ -142,6 +143,8 @@ struct Channel {
     crowds: Crowds,
     /// Only filled for the topic of one job.
     recent: Mutex<Recent>,
+    /// What one of those who waited was told last, for the others who ask for the same.
+    page: Mutex<Option<(Cursor, Limit, Arc<Page>)>>,
     /// The one job as it was last, written by the log when it forgets it.
     forgotten: OnceLock<Arc<Snapshot>>,
 }
@@ -152,6 +155,7 @@ impl Channel {
             signal: Signal::default(),
             crowds: crowds.clone(),
             recent: Mutex::default(),
+            page: Mutex::default(),
             forgotten: OnceLock::new(),
         })
     }
@@ -205,6 +209,21 @@ impl Subscription {
 }
 
 impl Subscription {
+    /// What somebody was told last who asked for the same of the one job that this is about.
+    pub(crate) fn page(&self, after: Cursor, limit: Limit) -> Option<Arc<Page>> {
+        let [Place { channel, .. }] = self.places.as_slice() else { return None };
+        let page = channel.page.lock();
+        page.as_ref().filter(|(from, most, _)| (*from, *most) == (after, limit)).map(|(.., page)| Arc::clone(page))
+    }
+
+    /// Keeps it for the others who wait.
+    pub(crate) fn keep_page(&self, after: Cursor, limit: Limit, page: &Arc<Page>) {
+        if let [Place { channel, .. }] = self.places.as_slice() {
+            let before = channel.page.lock().replace((after, limit, Arc::clone(page)));
+            drop(before);
+        }
+    }
+
     /// The one job that this is about as it was last, where it was forgotten since this began.
     pub(crate) fn forgotten(&self) -> Option<&Arc<Snapshot>> {
         match self.places.as_slice() {
@@ -228,7 +247,11 @@ impl Subscription {
 
     /// To be called now and then while nothing happens: lets go of what is held for readers that lag.
     pub(crate) fn rest(&self) {
-        self.places.iter().for_each(|place| place.channel.recent.lock().rest());
+        for place in &self.places {
+            place.channel.recent.lock().rest();
+            let page = place.channel.page.lock().take();
+            drop(page);
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use crate::{
     cursor::Cursor,
     log::Scope,
@@ -42,19 +44,58 @@ impl Target {
 
 /// The parameters in a request's query. Those that nobody asks for are ignored.
 #[derive(Clone, Debug, Default)]
-pub struct Params(Vec<(String, String)>);
+pub struct Params {
+    /// The query; decoded, where anything in it is encoded.
+    text: String,
+    pairs: SmallVec<[Pair; 3]>,
+}
+
+/// Where a parameter stands: its name from `start` to `end`, and its value up to `value_end`.
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    start: usize,
+    end: usize,
+    value_start: usize,
+    value_end: usize,
+}
 
 impl Params {
     /// Reads a query.
     #[must_use]
     pub fn parse(query: Option<&str>) -> Self {
-        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+        let query = query.unwrap_or_default();
+        if query.bytes().any(|byte| byte == b'%' || byte == b'+') {
+            return Self::decode(query);
+        }
+        let (mut pairs, mut start) = (SmallVec::new(), 0);
+        for pair in query.split('&') {
+            let value_end = start + pair.len();
+            let equals = pair.bytes().position(|byte| byte == b'=');
+            let (end, value_start) = equals.map_or((value_end, value_end), |at| (start + at, start + at + 1));
+            if !pair.is_empty() {
+                pairs.push(Pair { start, end, value_start, value_end });
+            }
+            start = value_end + 1;
+        }
+        Self { text: query.to_owned(), pairs }
+    }
+
+    fn decode(query: &str) -> Self {
+        let mut params = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let start = params.text.len();
+            params.text.push_str(&name);
+            let end = params.text.len();
+            params.text.push_str(&value);
+            params.pairs.push(Pair { start, end, value_start: end, value_end: params.text.len() });
+        }
+        params
     }
 
     /// All values of a parameter that may be given several times.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+        let pairs = self.pairs.iter().filter(move |pair| self.text.get(pair.start..pair.end) == Some(name));
+        pairs.filter_map(|pair| self.text.get(pair.value_start..pair.value_end))
     }
 
     /// The value of a parameter that may be given once.
@@ -134,6 +175,19 @@ mod tests {
         assert_eq!(params.one("kind").ok(), Some(Some("ab")));
         assert_eq!(params.one("nothing").ok(), Some(None));
         assert_eq!(params.all("job").collect::<Vec<_>>(), ["1", "2"]);
+    }
+
+    #[test]
+    fn what_is_plain_is_read_as_what_is_encoded() {
+        for query in ["", "&", "a=1&b=2", "&&a=1&", "a", "a&b", "=", "=1", "a==1=", "a=1&a=2&a", "\u{e4}=\u{fc}&b=%"] {
+            let all: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+            let params = params(query);
+            assert_eq!(params.pairs.len(), all.len(), "{query}");
+            for (name, _) in &all {
+                let expected = all.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_ref());
+                assert_eq!(params.all(name).collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{query}");
+            }
+        }
     }
 
     #[test]

@@ -233,8 +233,7 @@ impl Host {
                 () = self.shutdown().begun() => End::Shutdown,
                 () = &mut deadline => End::Time,
             };
-            // Boxed, for it is needed just once in all the time.
-            let page = Box::pin(self.feed().read_on(&hold.watch, hold.job, hold.after, hold.limit)).await?;
+            let page = self.feed().read_on(&hold.watch, hold.job, hold.after, hold.limit).await?;
             if end == End::News && !page.is_news() {
                 continue;
             }

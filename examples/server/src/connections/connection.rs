@@ -26,7 +26,7 @@ use tidings::{Body, Reply};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{interval, sleep, timeout},
+    time::{Instant, interval_at, sleep, timeout},
 };
 use tokio_util::{either::Either, sync::CancellationToken};
 
@@ -252,8 +252,8 @@ impl<S: Serve> Through<S> {
     {
         let mut ending = false;
         let mut begun = self.activity.begun();
-        let mut idle = interval(self.shared.limits.idle);
-        idle.reset();
+        // Both are made when it is first waited for: most that is taken over comes at once.
+        let (mut idle, period) = (None, self.shared.limits.idle);
         loop {
             let going_on = poll_fn(|cx| match connection.as_mut().poll(cx) {
                 Poll::Ready(outcome) => Poll::Ready(Err(outcome)),
@@ -272,8 +272,8 @@ impl<S: Serve> Through<S> {
                         }
                     };
                 }
-                () = self.shared.closing.cancelled(), if !ending => {}
-                _ = idle.tick(), if !ending => {
+                () = async { self.shared.closing.cancelled().await }, if !ending => {}
+                _ = async { idle.get_or_insert_with(|| interval_at(Instant::now() + period, period)).tick().await }, if !ending => {
                     let before = mem::replace(&mut begun, self.activity.begun());
                     if !self.activity.is_idle() || before != begun {
                         continue;

@@ -5,6 +5,7 @@
 //! on every request once it is parsed.
 
 use http::{HeaderName, HeaderValue, Request, Response};
+use memchr::memchr;
 use tidings::{Problem, ProblemKind};
 
 use super::Limits;
@@ -60,7 +61,7 @@ pub(super) struct Scan {
 impl Scan {
     /// Goes on where the last call stopped; `head` is all bytes so far. `true` once the head is whole.
     pub(super) fn is_whole(&mut self, head: &[u8], limits: &Limits) -> Result<bool, Refusal> {
-        while let Some(found) = head.iter().skip(self.looked_at).position(|byte| *byte == b'\n') {
+        while let Some(found) = memchr(b'\n', head.get(self.looked_at..).unwrap_or_default()) {
             let newline = self.looked_at + found;
             let line = head.get(self.line_start..newline).unwrap_or_default();
             let is_empty = line.is_empty() || line == b"\r";

@@ -6,12 +6,14 @@
 //! what is waited for. hyper begins anew on the same socket when there is a request or an answer again.
 
 use std::{
-    io::{self, Write as _},
+    cell::RefCell,
+    io,
     mem::MaybeUninit,
     pin::Pin,
+    rc::Rc,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     task::{Context, Poll, ready},
-    time::SystemTime,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -248,19 +250,32 @@ impl Unsent {
 /// An answer as HTTP/1.1 has it (RFC 9112), with what hyper would add to it.
 fn encode(answer: &Response<Bytes>) -> Bytes {
     let (status, body) = (answer.status(), answer.body());
-    let mut out = Vec::with_capacity(512 + body.len());
-    // Writing to a `Vec` can't fail.
-    let _ = write!(out, "HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default());
+    let mut out = Vec::with_capacity(HEAD + body.len());
+    let mut line = |parts: [&[u8]; 4]| parts.into_iter().for_each(|part| out.extend_from_slice(part));
+    line([b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", status.canonical_reason().unwrap_or_default().as_bytes()]);
     for (name, value) in answer.headers() {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        line([b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]);
     }
-    let date = HttpDate::from(SystemTime::now());
-    let _ = write!(out, "content-length: {}\r\ndate: {date}\r\n\r\n", body.len());
-    out.extend_from_slice(body);
+    line([b"\r\ncontent-length: ", body.len().to_string().as_bytes(), b"\r\ndate: ", &date()]);
+    line([b"\r\n\r\n", body, b"", b""]);
     out.into()
+}
+
+/// Room for a head.
+const HEAD: usize = 256;
+
+/// The date of an answer (RFC 9110, 6.6.1), written anew once a second.
+fn date() -> Rc<[u8]> {
+    thread_local! {
+        static WRITTEN: RefCell<(Duration, Rc<[u8]>)> = RefCell::default();
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WRITTEN.with_borrow_mut(|(at, written)| {
+        if at.as_secs() != now.as_secs() || written.is_empty() {
+            (*at, *written) = (now, HttpDate::from(UNIX_EPOCH + now).to_string().into_bytes().into());
+        }
+        Rc::clone(written)
+    })
 }
 
 #[cfg(test)]
