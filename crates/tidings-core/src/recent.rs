@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::{
@@ -19,6 +20,9 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 const KEPT: usize = 4 * CHUNK;
 const KEPT_FOR: Duration = Duration::from_secs(5);
 
+/// About what a framing adds to an event.
+const FRAME: usize = 64;
+
 /// What events are encoded with.
 pub(crate) type Encoding = (&'static Framing, Coding);
 
@@ -26,9 +30,12 @@ pub(crate) type Encoding = (&'static Framing, Coding);
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     entries: VecDeque<Entry>,
+    /// The number of the last event that was told, held or not; 0 before the first.
+    last: u64,
     bytes: usize,
     pushed: Option<Instant>,
-    encoded: Vec<(Encoding, Encoded)>,
+    /// Nearly always in one way.
+    encoded: SmallVec<[(Encoding, Encoded); 1]>,
 }
 
 /// What is held here of what follows a place.
@@ -59,7 +66,10 @@ impl Recent {
             self.bytes += entry.event.json().len();
             self.entries.push_back(entry.clone());
         }
-        let Some(newest) = self.entries.back().map(|entry| entry.event.time()) else { return };
+        let Some((last, newest)) = self.entries.back().map(|entry| (entry.event.seq(), entry.event.time())) else {
+            return;
+        };
+        self.last = last;
         while self.entries.len() > 1
             && let Some(oldest) = self.entries.front()
             && (self.bytes > KEPT || newest.since(oldest.event.time()) > KEPT_FOR)
@@ -74,26 +84,46 @@ impl Recent {
 
     /// All events that follow the one with the number `after`, where they are held.
     pub(crate) fn entries_after(&self, after: u64) -> Option<Batch> {
-        let (first, last) = (self.entries.front()?.event.seq(), self.entries.back()?.event.seq());
-        let skip = (after + 1).checked_sub(first).filter(|_| after <= last)?;
+        if after == self.last && after > 0 {
+            return Some(Batch::default());
+        }
+        let first = self.entries.front()?.event.seq();
+        let skip = (after + 1).checked_sub(first).filter(|_| after < self.last)?;
         let entries: Arc<[Entry]> = self.entries.iter().skip(usize::try_from(skip).ok()?).cloned().collect();
         let range = 0..entries.len();
         Some(Batch::new(entries, range))
     }
 
-    /// What follows the event with the number `after`.
-    pub(crate) fn after(&mut self, after: u64, encoding: Encoding) -> Held {
-        self.find(after, encoding).unwrap_or(Held::Elsewhere)
+    /// What follows the event with the number `after`. For a reader that is `alone` nothing is kept that it has been given:
+    /// where each job has one reader, that is most of what would be kept here.
+    pub(crate) fn after(&mut self, after: u64, encoding: Encoding, alone: bool) -> Held {
+        let all = if alone { self.take_all(after, encoding) } else { None };
+        all.map(Held::Slice).or_else(|| self.find(after, encoding)).unwrap_or(Held::Elsewhere)
+    }
+
+    /// All that is held, where that is what follows, and fits into one piece whatever the framing adds.
+    fn take_all(&mut self, after: u64, (framing, coding): Encoding) -> Option<Slice> {
+        let last = &self.entries.back()?.event;
+        if self.entries.front()?.event.seq() != after + 1 || self.bytes > CHUNK / 2 {
+            return None;
+        }
+        let (cursor, terminal) = (last.cursor(), last.is_terminal());
+        let mut bytes = Vec::with_capacity(self.bytes + FRAME * self.entries.len());
+        for entry in self.entries.drain(..) {
+            coding.encode(&mut bytes, |bytes| (framing.event)(&entry, entry.event.cursor(), bytes));
+        }
+        self.bytes = 0;
+        self.encoded.clear();
+        Some(Slice { bytes: bytes.into(), cursor, terminal })
     }
 
     fn find(&mut self, after: u64, encoding: Encoding) -> Option<Held> {
         let (framing, coding) = encoding;
-        let first = self.entries.front()?.event.seq();
-        let last = self.entries.back()?.event.seq();
-        if after == last {
+        if after == self.last && after > 0 {
             return Some(Held::CaughtUp);
         }
-        if after + 1 < first || after > last {
+        let first = self.entries.front()?.event.seq();
+        if after + 1 < first || after > self.last {
             return None;
         }
         let at = match self.encoded.iter().position(|((known, coded), _)| known.is(framing) && *coded == coding) {
@@ -110,13 +140,11 @@ impl Recent {
         Some(Held::Slice(Slice { bytes, cursor: event.cursor(), terminal: event.is_terminal() }))
     }
 
-    /// Keeps just the last event where nothing has come for a while: those who wait have all seen it by then.
+    /// Keeps nothing where nothing has come for a while: those who wait have all seen it by then.
     pub(crate) fn rest(&mut self) {
         let silent = self.pushed.is_some_and(|pushed| pushed.elapsed() > KEPT_FOR);
-        if silent && self.entries.len() > 1 {
-            let last = self.entries.pop_back();
-            *self = Self::default();
-            self.push(last.as_slice());
+        if silent {
+            *self = Self { last: self.last, ..Self::default() };
         }
     }
 }
@@ -133,8 +161,8 @@ struct Encoded {
 struct Segment {
     first: u64,
     bytes: Bytes,
-    /// Where each event ends.
-    ends: Vec<u32>,
+    /// Where each event ends. Most are of one.
+    ends: SmallVec<[u32; 2]>,
 }
 
 impl Segment {
@@ -149,7 +177,8 @@ impl Encoded {
         let Some(first) = entries.front().map(|entry| entry.event.seq()) else { return };
         let from = self.segments.back().map_or(first, |segment| segment.last() + 1);
         let skip = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX);
-        let (mut bytes, mut ends, mut start) = (Vec::new(), Vec::new(), from);
+        let json: usize = entries.iter().skip(skip).map(|entry| entry.event.json().len() + FRAME).sum();
+        let (mut bytes, mut ends, mut start) = (Vec::with_capacity(json.min(CHUNK)), SmallVec::new(), from);
         for entry in entries.iter().skip(skip) {
             let before = bytes.len();
             coding.encode(&mut bytes, |bytes| (framing.event)(entry, entry.event.cursor(), bytes));
@@ -244,7 +273,7 @@ mod tests {
 
     fn read_all(recent: &mut Recent, mut after: u64) -> (String, usize) {
         let (mut text, mut slices) = (String::new(), 0);
-        while let Held::Slice(slice) = recent.after(after, PLAIN) {
+        while let Held::Slice(slice) = recent.after(after, PLAIN, false) {
             assert!(slice.bytes.len() <= CHUNK && slice.cursor.number() > after);
             text.push_str(std::str::from_utf8(&slice.bytes).expect("text"));
             after = slice.cursor.number();
@@ -266,7 +295,7 @@ mod tests {
         for entry in &all {
             recent.push(std::slice::from_ref(entry));
             for _ in 0..10 {
-                assert!(matches!(recent.after(entry.event.seq() - 1, PLAIN), Held::Slice(_)));
+                assert!(matches!(recent.after(entry.event.seq() - 1, PLAIN, false), Held::Slice(_)));
             }
         }
         assert_eq!(read_all(&mut recent, 0).0, wanted(&all, 0));
@@ -278,7 +307,7 @@ mod tests {
         let mut recent = Recent::default();
         for entry in entries(1000, "x") {
             recent.push(std::slice::from_ref(&entry));
-            recent.after(entry.event.seq() - 1, PLAIN);
+            recent.after(entry.event.seq() - 1, PLAIN, false);
         }
         let (_, slices) = read_all(&mut recent, 0);
         assert!(slices <= 12, "{slices} pieces");
@@ -291,9 +320,9 @@ mod tests {
             recent.push(std::slice::from_ref(&entry));
         }
         assert!(recent.bytes <= KEPT && recent.bytes > KEPT / 2);
-        assert_eq!(recent.after(0, PLAIN), Held::Elsewhere);
-        assert_eq!(recent.after(100, PLAIN), Held::CaughtUp);
-        assert!(matches!(recent.after(99, PLAIN), Held::Slice(_)));
+        assert_eq!(recent.after(0, PLAIN, false), Held::Elsewhere);
+        assert_eq!(recent.after(100, PLAIN, false), Held::CaughtUp);
+        assert!(matches!(recent.after(99, PLAIN, false), Held::Slice(_)));
     }
 
     #[test]
@@ -301,10 +330,27 @@ mod tests {
         let mut recent = Recent::default();
         for entry in entries_every(1000, 100, "x") {
             recent.push(std::slice::from_ref(&entry));
-            assert!(matches!(recent.after(entry.event.seq() - 1, PLAIN), Held::Slice(_)));
+            assert!(matches!(recent.after(entry.event.seq() - 1, PLAIN, false), Held::Slice(_)));
         }
         assert_eq!(recent.entries.len(), 6);
-        assert_eq!(recent.after(90, PLAIN), Held::Elsewhere);
+        assert_eq!(recent.after(90, PLAIN, false), Held::Elsewhere);
+    }
+
+    #[test]
+    fn what_the_only_reader_was_given_is_not_kept() {
+        let mut recent = Recent::default();
+        let all = entries(4, "x");
+        recent.push(&all[..3]);
+        let Held::Slice(slice) = recent.after(0, PLAIN, true) else { panic!("it is held") };
+        assert_eq!((slice.bytes.as_ref(), slice.cursor.number()), (wanted(&all[..3], 0).as_bytes(), 3));
+        assert_eq!((recent.entries.len(), recent.bytes), (0, 0));
+        assert_eq!((recent.after(3, PLAIN, true), recent.after(1, PLAIN, true)), (Held::CaughtUp, Held::Elsewhere));
+        assert_eq!(recent.entries_after(3).map(|held| held.len()), Some(0));
+        assert!(recent.entries_after(1).is_none());
+        recent.push(&all[3..]);
+        assert_eq!(recent.entries_after(3).map(|held| held.len()), Some(1));
+        let Held::Slice(slice) = recent.after(3, PLAIN, true) else { panic!("it is held") };
+        assert_eq!(slice.bytes.as_ref(), wanted(&all, 3).as_bytes());
     }
 
     #[tokio::test(start_paused = true)]
@@ -315,8 +361,11 @@ mod tests {
         assert_eq!(recent.entries.len(), 100);
         tokio::time::advance(KEPT_FOR * 2).await;
         recent.rest();
-        assert_eq!((recent.entries.len(), recent.encoded.len()), (1, 0));
-        assert_eq!((recent.after(100, PLAIN), recent.after(98, PLAIN)), (Held::CaughtUp, Held::Elsewhere));
+        assert_eq!((recent.entries.len(), recent.encoded.len()), (0, 0));
+        assert_eq!(
+            (recent.after(100, PLAIN, false), recent.after(98, PLAIN, false)),
+            (Held::CaughtUp, Held::Elsewhere)
+        );
     }
 
     proptest! {

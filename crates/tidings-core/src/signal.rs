@@ -90,6 +90,10 @@ impl Signal {
         self.waiting.lock().slots.insert(None)
     }
 
+    pub(crate) fn is_waited_for_by_one(&self) -> bool {
+        self.waiting.lock().slots.len() == 1
+    }
+
     /// Its waker, where it was waiting, and how many are left.
     pub(crate) fn leave(&self, slot: usize) -> (Option<Waker>, usize) {
         let mut waiting = self.waiting.lock();

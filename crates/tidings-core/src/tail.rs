@@ -11,13 +11,14 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
+use smallvec::{SmallVec, smallvec};
 use tokio::runtime::Handle;
 
 use crate::{
     crowd::{Crowd, Crowds, Running},
     cursor::Cursor,
     log::{Entry, Gap, Limit, More, Read, Scope, Selection},
-    names::{JobId, Kind},
+    names::{JobId, JobMap, Kind},
     page::Page,
     recent::{Encoding, Held, Recent},
     signal::Signal,
@@ -30,14 +31,54 @@ use crate::{
 /// read the log, and the last events of a job that has readers are held here just to save them the way to the log.
 #[derive(Default)]
 pub struct Tail {
-    topics: RwLock<HashMap<Topic, Arc<Channel>>>,
+    topics: RwLock<Topics>,
     /// How many there are, to be looked at without the lock. Who subscribes raises it before the read that goes with it, and
     /// the log that is read orders that before the batches that come after the read.
     count: AtomicUsize,
     crowds: Crowds,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// What is waited for.
+#[derive(Debug, Default)]
+struct Topics {
+    jobs: JobMap<Arc<Channel>>,
+    kinds: HashMap<Kind, Arc<Channel>>,
+    all: Option<Arc<Channel>>,
+}
+
+impl Topics {
+    fn len(&self) -> usize {
+        self.jobs.len() + self.kinds.len() + usize::from(self.all.is_some())
+    }
+
+    fn get(&self, topic: &Topic) -> Option<&Arc<Channel>> {
+        match topic {
+            Topic::Job(job) => self.jobs.get(job),
+            // Nearly always there is none, and nothing to be hashed.
+            Topic::Kind(_) if self.kinds.is_empty() => None,
+            Topic::Kind(kind) => self.kinds.get(kind),
+            Topic::All => self.all.as_ref(),
+        }
+    }
+
+    fn get_or_insert_with(&mut self, topic: Topic, channel: impl FnOnce() -> Arc<Channel>) -> &Arc<Channel> {
+        match topic {
+            Topic::Job(job) => self.jobs.entry(job).or_insert_with(channel),
+            Topic::Kind(kind) => self.kinds.entry(kind).or_insert_with(channel),
+            Topic::All => self.all.get_or_insert_with(channel),
+        }
+    }
+
+    fn remove(&mut self, topic: &Topic) -> Option<Arc<Channel>> {
+        match topic {
+            Topic::Job(job) => self.jobs.remove(job),
+            Topic::Kind(kind) => self.kinds.remove(kind),
+            Topic::All => self.all.take(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
 enum Topic {
     Job(JobId),
     Kind(Kind),
@@ -87,17 +128,17 @@ impl Tail {
     /// Waits for news of these jobs, from now on. Register first, then read, then wait.
     #[must_use]
     pub(crate) fn subscribe(self: &Arc<Self>, scope: &Scope) -> Subscription {
-        let topics = match &scope.0 {
-            Selection::Job(job) => vec![Topic::Job(*job)],
+        let topics: SmallVec<[Topic; 1]> = match &scope.0 {
+            Selection::Job(job) => smallvec![Topic::Job(*job)],
             Selection::Jobs(jobs) => jobs.iter().copied().map(Topic::Job).collect(),
-            Selection::Kind(kind) => vec![Topic::Kind(kind.clone())],
-            Selection::All => vec![Topic::All],
+            Selection::Kind(kind) => smallvec![Topic::Kind(kind.clone())],
+            Selection::All => smallvec![Topic::All],
         };
         let mut map = self.topics.write();
         let places = topics
             .into_iter()
             .map(|topic| {
-                let channel = map.entry(topic.clone()).or_insert_with(|| Channel::new(&self.crowds)).clone();
+                let channel = map.get_or_insert_with(topic.clone(), || Channel::new(&self.crowds)).clone();
                 let slot = channel.signal.join();
                 Place { topic, channel, slot }
             })
@@ -171,7 +212,8 @@ impl AsRef<Signal> for Arc<Channel> {
 #[derive(Debug)]
 pub(crate) struct Subscription {
     tail: Arc<Tail>,
-    places: Vec<Place>,
+    /// Nearly always one.
+    places: SmallVec<[Place; 1]>,
 }
 
 #[derive(Debug)]
@@ -202,7 +244,10 @@ impl Subscription {
     /// What follows `after` of the one job that this is about, where it is held at the tail.
     pub(crate) fn recent(&self, after: u64, encoding: Encoding) -> Held {
         match self.places.as_slice() {
-            [Place { channel, .. }] => channel.recent.lock().after(after, encoding),
+            [Place { channel, .. }] => {
+                let alone = channel.signal.is_waited_for_by_one();
+                channel.recent.lock().after(after, encoding, alone)
+            }
             _ => Held::Elsewhere,
         }
     }

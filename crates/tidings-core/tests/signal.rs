@@ -114,6 +114,7 @@ fn who_waits_is_told() {
         let slot = signal.join();
         let teller = spawn(&signal, tell);
         Look::new(&signal, slot, register_then_look).assert_told_after(teller);
+        assert!(signal.is_waited_for_by_one());
         assert_eq!((signal.version(), signal.leave(slot).1), (1, 0));
     });
 }

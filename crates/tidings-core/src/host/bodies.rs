@@ -26,6 +26,14 @@ pub(super) enum MediaType {
 
 /// What the body of a request is: JSON, where nothing is said.
 pub(super) fn media_type(parts: &Parts) -> Result<MediaType, Problem> {
+    let headers = &parts.headers;
+    // What nearly every request says, and nothing has to be taken apart for.
+    if headers.get(header::CONTENT_TYPE).is_some_and(|plain| plain == "application/json")
+        && headers.keys_len() == headers.len()
+        && !headers.contains_key(header::CONTENT_ENCODING)
+    {
+        return Ok(MediaType::Json);
+    }
     let refuse = |detail: &'static str| Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
     if parts
         .headers
@@ -75,6 +83,9 @@ pub(super) async fn read(parts: &Parts, mut body: Body, most: usize, limits: &Li
             first = chunk;
         } else {
             rest.extend_from_slice(&chunk);
+        }
+        if body.is_end_stream() {
+            break;
         }
     }
     Ok(if rest.is_empty() { first } else { [first, rest.into()].concat().into() })

@@ -58,8 +58,9 @@ fn token(headers: &HeaderMap) -> Option<&str> {
     if let Some(token) = headers.get(TOKEN) {
         return token.to_str().ok();
     }
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.as_bytes().split_at_checked("bearer ".len())?;
+    let token = scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii());
+    std::str::from_utf8(token?).ok()
 }
 
 fn report_seq(headers: &HeaderMap) -> Result<Option<u64>, Problem> {

@@ -52,8 +52,8 @@ impl Route<'_, '_> {
 
 impl Host {
     fn route<'h, 'p>(&'h self, path: &'p str) -> Option<Route<'h, 'p>> {
-        let mut segments = self.within_base(path).strip_prefix('/')?.split('/');
-        let segments = (segments.next()?, segments.next(), segments.next(), segments.next());
+        let [first, second, third, fourth] = segments(self.within_base(path).strip_prefix('/')?);
+        let segments = (first?, second, third, fourth);
         Some(match segments {
             ("jobs", None, ..) => Route::Jobs,
             ("jobs", Some(job), None, _) => Route::Job(job),
@@ -137,7 +137,10 @@ impl Host {
             (Route::Job(_), &Method::DELETE, Some(job)) => Box::pin(answers::delete(self, job.id)).await,
             (Route::Cancel(_), &Method::POST, Some(job)) => Box::pin(answers::cancel(self, &parts, body, job.id)).await,
             (Route::Reports(_), &Method::POST, Some(job)) => {
-                Box::pin(reports::report(self, &parts, body, job.id)).await
+                let id = job.id;
+                // The log copies a snapshot that changes while somebody holds it.
+                drop(job);
+                Box::pin(reports::report(self, &parts, body, id)).await
             }
             (Route::JobEvents(_, mounted), &Method::GET | &Method::HEAD, Some(job)) => {
                 let params = Params::parse(parts.uri.query());
@@ -249,6 +252,17 @@ impl Host {
             return Ok(response);
         }
     }
+}
+
+/// The first of what stands between slashes.
+fn segments(path: &str) -> [Option<&str>; 4] {
+    let mut rest = Some(path);
+    std::array::from_fn(|_| {
+        let path = rest.take()?;
+        let Some(slash) = path.bytes().position(|byte| byte == b'/') else { return Some(path) };
+        rest = path.get(slash + 1..);
+        path.get(..slash)
+    })
 }
 
 /// The head alone, which says how long the body would have been (RFC 9110, 9.3.2). HTTP/1 leaves a body out by itself;
