@@ -313,10 +313,14 @@ impl Ledger {
         let job = event.job();
         if let Some(entry) = self.jobs.get_mut(&job) {
             let before = entry.snapshot.state;
-            let weight = entry.snapshot.weight();
+            // Nothing of what these say is kept with the job.
+            let weighs = !matches!(event.kind(), EventType::Log | EventType::Custom(_));
+            let weight = if weighs { entry.snapshot.weight() } else { 0 };
             let snapshot = Arc::make_mut(&mut entry.snapshot);
             snapshot.apply(event)?;
-            self.bytes = self.bytes + snapshot.weight() - weight;
+            if weighs {
+                self.bytes = self.bytes + snapshot.weight() - weight;
+            }
             if matches!(private, Private::Reported) {
                 entry.received += 1;
             }

@@ -26,7 +26,8 @@ use tidings::{Body, Reply};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{Instant, interval_at, sleep, timeout},
+    task::unconstrained,
+    time::{Instant, Sleep, sleep, timeout},
 };
 use tokio_util::{either::Either, sync::CancellationToken};
 
@@ -250,39 +251,52 @@ impl<S: Serve> Through<S> {
     where
         C: GracefulConnection<Error = hyper::Error>,
     {
-        let mut ending = false;
+        let (closing, period) = (&self.shared.closing, self.shared.limits.idle);
         let mut begun = self.activity.begun();
-        // Both are made when it is first waited for: most that is taken over comes at once.
-        let (mut idle, period) = (None, self.shared.limits.idle);
-        loop {
-            let going_on = poll_fn(|cx| match connection.as_mut().poll(cx) {
-                Poll::Ready(outcome) => Poll::Ready(Err(outcome)),
-                Poll::Pending => self.handover.take().map_or(Poll::Pending, |left| Poll::Ready(Ok(left))),
-            });
-            tokio::select! {
-                biased;
-                outcome = going_on => {
-                    return match outcome {
-                        Ok(left) => Some(left),
-                        Err(outcome) => {
-                            if let Err(error) = outcome {
-                                tracing::debug!(%error, "a connection broke");
-                            }
-                            None
-                        }
-                    };
-                }
-                () = async { self.shared.closing.cancelled().await }, if !ending => {}
-                _ = async { idle.get_or_insert_with(|| interval_at(Instant::now() + period, period)).tick().await }, if !ending => {
-                    let before = mem::replace(&mut begun, self.activity.begun());
-                    if !self.activity.is_idle() || before != begun {
-                        continue;
+        // Both are there from when the connection first waits: most that is taken over is so at once.
+        let (mut closes, mut idles) = (pin!(None), pin!(None));
+        let mut ending = false;
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
+                    if let Err(error) = outcome {
+                        tracing::debug!(%error, "a connection broke");
                     }
+                    return Poll::Ready(None);
                 }
+                if let Some(left) = self.handover.take() {
+                    return Poll::Ready(Some(left));
+                }
+                if ending {
+                    return Poll::Pending;
+                }
+                if let Some(idles) = idles.as_ref().as_pin_ref() {
+                    // This task has been waiting for both since, and is woken up by either.
+                    if !closing.is_cancelled() && !Sleep::is_elapsed(&idles) {
+                        return Poll::Pending;
+                    }
+                } else {
+                    closes.set(Some(closing.cancelled()));
+                    idles.set(Some(sleep(period)));
+                }
+                let (Some(closes), Some(mut idles)) = (closes.as_mut().as_pin_mut(), idles.as_mut().as_pin_mut())
+                else {
+                    return Poll::Pending;
+                };
+                ending = closes.poll(cx).is_ready();
+                // Unconstrained, for else it may be put off without being waited for.
+                while !ending && Pin::new(&mut unconstrained(idles.as_mut())).poll(cx).is_ready() {
+                    idles.as_mut().reset(Instant::now() + period);
+                    let before = mem::replace(&mut begun, self.activity.begun());
+                    ending = self.activity.is_idle() && before == begun;
+                }
+                if !ending {
+                    return Poll::Pending;
+                }
+                connection.as_mut().graceful_shutdown();
             }
-            ending = true;
-            connection.as_mut().graceful_shutdown();
-        }
+        })
+        .await
     }
 }
 
