@@ -475,7 +475,8 @@ fn the_next_head_has_the_same_limits() {
 fn at_sigterm_who_is_held_is_answered_and_a_stream_has_the_end_of_its_job() {
     let mut server = Server::start(&WAITS.replace("[limits]\n", "[limits]\ngrace_seconds = 1\n"));
     let id = start(&server);
-    job::wait_for(&server, &format!("/jobs/{id}"), |reply| reply.json()["state"] == "running");
+    // Not only running: the step that has begun is told as well.
+    job::wait_for(&server, &format!("/jobs/{id}"), |reply| reply.json()["seq"] == 3);
     let mut resting = rested(&server);
     let mut stream = send(&server, get(&server, &format!("/jobs/{id}/sse"), ""));
     stream.read_head();

@@ -173,7 +173,8 @@ fn a_job_that_is_deleted_while_it_is_over_leaves_nobody_waiting() {
 fn shutdown_answers_who_is_held() {
     let server = Server::start(WAITS);
     let id = start(&server);
-    wait_for(&server, &format!("/jobs/{id}"), |reply| reply.json()["state"] == "running");
+    // Not only running: the step that has begun is told as well.
+    wait_for(&server, &format!("/jobs/{id}"), |reply| reply.json()["seq"] == 3);
     let mut poll = Live::connect(&server);
     poll.send(Ask::get(format!("/jobs/{id}/long-poll?after=3&wait=55")).field("prefer", "wait=55").bytes(&server));
     server.signal(rustix::process::Signal::TERM);
