@@ -57,30 +57,34 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 pub(super) fn show(host: &Host, asked: &HeaderMap, job: &Snapshot) -> Response<Body> {
     let shown = host.jobs().shown(job);
-    let mut headers = SHOWN.clone();
+    let (mut response, head) = if etag::none_match_is(asked, &shown.tag) {
+        let mut unchanged = Response::new(Body::empty());
+        *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
+        (unchanged, &UNCHANGED)
+    } else {
+        (Response::new(Body::from(shown.json.clone())), &SHOWN)
+    };
+    let headers = response.headers_mut();
+    headers.clone_from(head);
     headers.insert(header::ETAG, shown.tag.clone());
     if job.state.is_terminal() {
         headers.remove(header::RETRY_AFTER);
     }
-    let mut response = if etag::none_match_is(asked, &shown.tag) {
-        headers.remove(header::CONTENT_TYPE);
-        let mut unchanged = Response::new(Body::empty());
-        *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
-        unchanged
-    } else {
-        Response::new(Body::from(shown.json.clone()))
-    };
-    *response.headers_mut() = headers;
     response
 }
 
-/// The head of a job that is shown, as it is for most: to copy it costs half of what it costs to put it together.
+/// The heads of a job that is shown and of one that has not changed, as they are for most: to copy one costs half of what
+/// it costs to put it together.
 static SHOWN: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut head = UNCHANGED.clone();
+    head.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    head
+});
+static UNCHANGED: LazyLock<HeaderMap> = LazyLock::new(|| {
     HeaderMap::from_iter([
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
         (header::ETAG, HeaderValue::from_static("\"\"")),
         (header::RETRY_AFTER, HeaderValue::from_static("1")),
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
     ])
 });
 
