@@ -7,6 +7,9 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::names::{JobId, JobMap};
 
+/// How many renewals are put down before the leases are looked up.
+const PUT_DOWN: usize = 256;
+
 /// The leases of all jobs that are reported from outside.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
@@ -18,6 +21,9 @@ pub(crate) struct Leases {
 #[derive(Debug, Default)]
 struct State {
     leases: JobMap<Lease>,
+    /// Renewals that are still to be entered. Where there are many jobs a lease is somewhere in memory that nobody has
+    /// looked at for long, and to look up many in a row takes a fraction of what it takes to wait for each by itself.
+    renewals: Vec<(JobId, Instant)>,
     /// When to look at each lease again. That may be too early, as renewing one changes nothing here.
     due: BTreeSet<(Instant, JobId)>,
 }
@@ -28,6 +34,16 @@ struct Lease {
     renewed: Instant,
     /// Where it stands among those that are due.
     due: Instant,
+}
+
+impl State {
+    fn enter_renewals(&mut self) {
+        for (job, now) in self.renewals.drain(..) {
+            if let Some(lease) = self.leases.get_mut(&job) {
+                lease.renewed = now;
+            }
+        }
+    }
 }
 
 impl Leases {
@@ -45,8 +61,11 @@ impl Leases {
     }
 
     pub(crate) fn renew(&self, job: JobId) {
-        if let Some(lease) = self.state.lock().leases.get_mut(&job) {
-            lease.renewed = Instant::now();
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        state.renewals.push((job, now));
+        if state.renewals.len() >= PUT_DOWN {
+            state.enter_renewals();
         }
     }
 
@@ -80,6 +99,7 @@ impl Leases {
     fn look(&self) -> Looked {
         let mut state = self.state.lock();
         let now = Instant::now();
+        state.enter_renewals();
         while let Some((due, job)) = state.due.first().copied() {
             if due > now {
                 return Looked::Next(Some(due));
