@@ -18,11 +18,12 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
+    digest::Digest,
     draft::Draft,
     error::Error,
     feed::{Feed, ReadError},
     leases::Leases,
-    ledger::{Digest, Intent, Opening, Refusal, Reporter, SameBody, Write},
+    ledger::{Intent, Opening, Refusal, Reporter, SameBody, Write},
     limits::Limits,
     log::{Appended, EventLog, Gap, Listing, More, Query},
     names::{JobId, Kind},

@@ -1,15 +1,14 @@
 //! The ledger: every job as its records have left it, and the one place where a write is admitted and numbered.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
-use sha2::{Digest as _, Sha256};
-
 use crate::{
     cursor::Tag,
+    digest::Digest,
     draft::Draft,
     event::Event,
     log::Appended,
@@ -21,35 +20,8 @@ use crate::{
 /// How long an idempotency key is remembered at least, also where its job is not.
 pub const KEY_MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A SHA-256 digest (FIPS 180-4): what is kept of a token, and of the body that a key came with.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Digest([u8; 32]);
-
-impl Digest {
-    /// The digest of these bytes.
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
-    }
-
-    /// Its 32 bytes, as they are stored.
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; 32] {
-        self.0
-    }
-
-    /// A digest that was stored.
-    #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl std::fmt::Debug for Digest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Digest(…)")
-    }
-}
+/// How many kinds are remembered at most; those that jobs have stay whole without.
+const SHARED_KINDS: usize = 1000;
 
 /// What a job is opened with and nobody is shown.
 #[derive(Clone, Debug)]
@@ -180,10 +152,11 @@ pub struct Capacity {
 
 /// Every job as its records have left it.
 ///
-/// It does no I/O and knows no clock: the same records give the same ledger, on whichever node.
+/// It does no I/O and knows no clock: the same records give the same ledger, on whichever node. Beside each job a log may
+/// keep something of its own, a `K`: looked up by itself it would be as far away as the job once more.
 #[derive(Debug, Default)]
-pub struct Ledger {
-    jobs: JobMap<Entry>,
+pub struct Ledger<K = ()> {
+    jobs: JobMap<Entry<K>>,
     /// The same jobs in the order of their ids, which is that of their submission.
     order: BTreeSet<JobId>,
     /// The jobs that are over, the longest ago first.
@@ -191,19 +164,22 @@ pub struct Ledger {
     keys: HashMap<Arc<str>, Key>,
     /// The keys in the order in which they may be forgotten.
     keys_by_age: BTreeSet<(Timestamp, Arc<str>)>,
+    /// Kinds that were met, for all jobs of a kind to share its name.
+    kinds: HashSet<Kind>,
     waiting: usize,
     /// What all snapshots weigh.
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Entry<K> {
     /// Shared with whoever asked for it; a change copies it only where somebody still holds it.
     snapshot: Arc<Snapshot>,
     key: Option<Arc<str>>,
     reporter: Option<Reporter>,
     /// How many events its reporter has had taken.
     received: u64,
+    kept: K,
 }
 
 #[derive(Debug)]
@@ -213,7 +189,7 @@ struct Key {
     since: Timestamp,
 }
 
-impl Ledger {
+impl<K: Default> Ledger<K> {
     /// Decides whether a write can be taken, and numbers it where it can. Changes nothing: the records still have to be
     /// [applied](Self::apply).
     ///
@@ -332,7 +308,8 @@ impl Ledger {
             }
             return Ok(());
         }
-        let snapshot = Arc::new(Snapshot::open(event)?);
+        let mut snapshot = Snapshot::open(event)?;
+        snapshot.kind = self.shared(snapshot.kind);
         let (mut key, mut reporter) = (None, None);
         if let Private::Opening(opening) = private {
             reporter = opening.reporter;
@@ -342,10 +319,22 @@ impl Ledger {
             }
         }
         self.bytes += snapshot.weight();
-        self.jobs.insert(job, Entry { snapshot, key, reporter, received: 0 });
+        self.jobs.insert(job, Entry { snapshot: Arc::new(snapshot), key, reporter, received: 0, kept: K::default() });
         self.order.insert(job);
         self.waiting += 1;
         Ok(())
+    }
+
+    fn shared(&mut self, kind: Kind) -> Kind {
+        if let Some(known) = self.kinds.get(&kind) {
+            return known.clone();
+        }
+        // Whoever submits may invent kinds.
+        if self.kinds.len() >= SHARED_KINDS {
+            self.kinds.clear();
+        }
+        self.kinds.insert(kind.clone());
+        kind
     }
 
     fn remember(&mut self, name: Arc<str>, key: Key) {
@@ -353,9 +342,9 @@ impl Ledger {
         self.keys.insert(name, key);
     }
 
-    /// Forgets a job; its idempotency key is remembered for as long as it has to be.
-    pub fn forget(&mut self, job: JobId) {
-        let Some(entry) = self.jobs.remove(&job) else { return };
+    /// Forgets a job, and gives what was kept beside it; its idempotency key is remembered for as long as it has to be.
+    pub fn forget(&mut self, job: JobId) -> Option<K> {
+        let entry = self.jobs.remove(&job)?;
         self.bytes -= entry.snapshot.weight();
         self.order.remove(&job);
         if let Some(finished) = entry.snapshot.finished_at {
@@ -364,6 +353,7 @@ impl Ledger {
         if entry.snapshot.state == State::Queued {
             self.waiting -= 1;
         }
+        Some(entry.kept)
     }
 
     /// Forgets idempotency keys that are old enough and whose jobs are gone.
@@ -409,6 +399,17 @@ impl Ledger {
     #[must_use]
     pub fn snapshot(&self, job: JobId) -> Option<&Arc<Snapshot>> {
         self.jobs.get(&job).map(|entry| &entry.snapshot)
+    }
+
+    /// What is kept beside a job, as it was last left here.
+    #[must_use]
+    pub fn kept(&self, job: JobId) -> Option<&K> {
+        self.jobs.get(&job).map(|entry| &entry.kept)
+    }
+
+    /// The same, to be changed.
+    pub fn kept_mut(&mut self, job: JobId) -> Option<&mut K> {
+        self.jobs.get_mut(&job).map(|entry| &mut entry.kept)
     }
 
     /// Who reports a job from outside, and how many of its events were taken.

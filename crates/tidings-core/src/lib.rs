@@ -63,6 +63,7 @@ mod text;
 mod json;
 mod time;
 mod cursor;
+mod digest;
 mod draft;
 mod event;
 mod snapshot;
@@ -100,6 +101,7 @@ mod host;
 pub use self::{
     answer::{Answer, Answered, Body, Broken, Held, Hold, Reply, Streaming},
     cursor::{Cursor, InvalidCursor, MAX_NUMBER, Tag},
+    digest::Digest,
     draft::{Draft, InvalidDraft, Progress},
     error::{Error, ErrorKind},
     event::{Event, InvalidEvent},
@@ -108,9 +110,7 @@ pub use self::{
     host::{Driver, Host, HostBuilder, HostNames, Serving},
     jobs::{Accepted, GapScope, Jobs, Report},
     json::{InvalidJson, Json, MAX_DEPTH},
-    ledger::{
-        Capacity, Digest, Intent, KEY_MEMORY, Ledger, Opening, Private, Record, Refusal, Reporter, SameBody, Write,
-    },
+    ledger::{Capacity, Intent, KEY_MEMORY, Ledger, Opening, Private, Record, Refusal, Reporter, SameBody, Write},
     limits::Limits,
     log::{Appended, Batch, Entry, EventLog, Gap, Limit, Listing, More, Query, Read, ReadOutcome, Scope},
     memory::{MemoryLog, Retention},

@@ -18,7 +18,7 @@ use crate::{
     history::History,
     ledger::{Admitted, Capacity, KEY_MEMORY, Ledger, Record, Refusal, Reporter, Write},
     log::{Appended, Batch, Entry, EventLog, Gap, Limit, Listing, More, Query, Read, ReadOutcome, Scope, Selection},
-    names::{JobId, JobMap},
+    names::JobId,
     snapshot::Snapshot,
     tail::{Tail, Wake},
     time::{Clock, Timestamp},
@@ -82,8 +82,7 @@ pub struct MemoryLog {
 
 #[derive(Debug, Default)]
 struct State {
-    ledger: Ledger,
-    histories: JobMap<History>,
+    ledger: Ledger<History>,
     /// Where the events of the whole log are to be found; dropped ones are passed over.
     index: VecDeque<Run>,
     /// The length at which the index is looked through for runs that lead nowhere.
@@ -285,10 +284,12 @@ impl State {
             self.droppable.insert((last.event.time(), job));
         }
         let wake = tail.advance(&entries);
-        let history = self.histories.entry(job).or_default();
-        let before = history.bytes();
-        entries.drain(..).for_each(|entry| history.push(entry));
-        self.bytes += history.bytes() - before;
+        if let Some(history) = self.ledger.kept_mut(job) {
+            let before = history.bytes();
+            entries.drain(..).for_each(|entry| history.push(entry));
+            self.bytes += history.bytes() - before;
+        }
+        entries.clear();
         entries.shrink_to(STORED);
         self.stored = entries;
         self.index_run(run);
@@ -305,7 +306,7 @@ impl State {
         self.index.push_back(run);
         // At twice what was left the last time, so that each run is looked at a few times in its life.
         if self.index.len() > self.index_limit {
-            self.index.retain(|run| self.histories.get(&run.job).is_some_and(|h| h.first_seq() < run.seq + run.len));
+            self.index.retain(|run| self.ledger.kept(run.job).is_some_and(|h| h.first_seq() < run.seq + run.len));
             self.index_limit = 2 * self.index.len() + 1024;
         }
     }
@@ -315,8 +316,7 @@ impl State {
         if let Some(finished) = snapshot.finished_at {
             self.droppable.remove(&(finished, job));
         }
-        self.ledger.forget(job);
-        if let Some(history) = self.histories.remove(&job) {
+        if let Some(history) = self.ledger.forget(job) {
             self.bytes -= history.bytes();
             self.drop_at(history.last_position());
             let dropped = Dropped { position: history.last_position(), count: self.dropped.count };
@@ -327,7 +327,7 @@ impl State {
 
     /// Drops what is too much, after something was added to `job`.
     fn retain(&mut self, job: JobId, retention: &Retention, tail: &Tail) {
-        while self.histories.get(&job).is_some_and(|history| {
+        while self.ledger.kept(job).is_some_and(|history| {
             history.len() > retention.events_per_job || history.bytes() > retention.bytes_per_job
         }) {
             self.drop_first(job);
@@ -357,7 +357,7 @@ impl State {
     fn oldest(&mut self) -> Option<JobId> {
         loop {
             let run = self.index.front()?;
-            if self.histories.get(&run.job).is_some_and(|history| history.first_seq() < run.seq + run.len) {
+            if self.ledger.kept(run.job).is_some_and(|history| history.first_seq() < run.seq + run.len) {
                 return Some(run.job);
             }
             self.index.pop_front();
@@ -365,7 +365,7 @@ impl State {
     }
 
     fn drop_first(&mut self, job: JobId) {
-        let Some(history) = self.histories.get_mut(&job) else { return };
+        let Some(history) = self.ledger.kept_mut(job) else { return };
         let before = history.bytes();
         let dropped = history.drop_first(self.dropped.count + 1);
         self.bytes -= before - history.bytes();
@@ -384,7 +384,7 @@ impl State {
     }
 
     fn read_job(&self, job: JobId, after: Cursor, limit: Limit) -> ReadOutcome {
-        let (Some(snapshot), Some(history)) = (self.ledger.snapshot(job), self.histories.get(&job)) else {
+        let (Some(snapshot), Some(history)) = (self.ledger.snapshot(job), self.ledger.kept(job)) else {
             return ReadOutcome::UnknownJob;
         };
         if after.number() > snapshot.seq || history.tag(after.number()).is_some_and(|tag| !after.agrees_with(tag)) {
@@ -428,7 +428,7 @@ impl State {
             }
             scanned += 1;
             let included = self.ledger.snapshot(run.job).is_some_and(|job| scope.includes(run.job, &job.kind));
-            let Some(history) = self.histories.get(&run.job).filter(|_| included) else { continue };
+            let Some(history) = self.ledger.kept(run.job).filter(|_| included) else { continue };
             let unread = (after.number() + 1).saturating_sub(run.position);
             let first = unread.max(history.first_seq().saturating_sub(run.seq));
             let mut place = run.place_before(first, history);
@@ -468,7 +468,7 @@ impl State {
         }
         let run = self.index.get(next.checked_sub(1)?)?;
         let offset = Some(position - run.position).filter(|offset| *offset < run.len)?;
-        self.histories.get(&run.job)?.tag(run.seq + offset)
+        self.ledger.kept(run.job)?.tag(run.seq + offset)
     }
 
     fn gap(&self, scope: &Scope, after: u64, before: Cursor) -> Option<Gap> {
@@ -479,7 +479,7 @@ impl State {
         let mut jobs: Vec<_> = self.forgotten.after(scope, after).cloned().collect();
         let mut found = 0;
         for job in self.ledger.newest(None).filter(|job| scope.includes(job.id, &job.kind)) {
-            let dropped = self.histories.get(&job.id).and_then(|history| history.dropped.as_ref());
+            let dropped = self.ledger.kept(job.id).and_then(|history| history.dropped.as_ref());
             let Some(dropped) = dropped.filter(|dropped| dropped.position > after) else { continue };
             covered = covered.max(dropped.count);
             if found < GAP_JOBS {

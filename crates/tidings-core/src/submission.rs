@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
+    digest::Digest,
     json::Json,
-    ledger::Digest,
     names::Kind,
     problem::{Problem, ProblemKind},
 };

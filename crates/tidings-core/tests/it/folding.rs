@@ -109,7 +109,7 @@ async fn the_records_alone_bring_everything_back() {
 
     let kept = log.kept.lock().await;
     let (_, records, _) = &*kept;
-    let mut folded = Ledger::default();
+    let mut folded: Ledger = Ledger::default();
     for record in records {
         folded.apply(record).expect("the records fit one another");
     }
