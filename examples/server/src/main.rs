@@ -11,6 +11,7 @@ use std::{
 };
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use tidings::{Host, HostNames, Kind, MemoryLog};
 use tidings_process::Launcher;
 use tidings_server::{
@@ -26,6 +27,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// What is kept of many jobs lies in large pages, if the system has any: looking at one job among thousands costs a tenth
+/// less than with the system's allocator.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// How many connections may wait to be accepted, where the kernel allows it: when a network comes back, all clients do at
 /// once, and whoever finds no room tries again a second later at the earliest.
