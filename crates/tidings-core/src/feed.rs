@@ -182,7 +182,9 @@ impl Feed {
             }
             read => read?,
         });
-        watch.subscription.keep_page(after, limit, &page);
+        if page.is_small() {
+            watch.subscription.keep_page(after, limit, &page);
+        }
         Ok(page)
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::{
     cursor::Cursor,
     log::{Batch, Entry, Gap, More},
+    recent::CHUNK,
     snapshot::Snapshot,
 };
 
@@ -40,6 +41,13 @@ impl Page {
     /// The page as JSON, made at most once; `render` must give the same on every call.
     pub(crate) fn json(&self, render: impl FnOnce() -> Vec<u8>) -> Bytes {
         self.json.get_or_init(|| render().into()).clone()
+    }
+
+    /// Whether it may be kept for others. Nobody counts what it takes, and it may be kept for as long as somebody waits
+    /// for its job.
+    pub(crate) fn is_small(&self) -> bool {
+        let events = self.events().map(|entry| entry.event.json().len()).sum::<usize>();
+        events + self.job.weight() <= CHUNK
     }
 
     /// Whether it says anything that its reader did not know, or that its reader waits for no longer.
@@ -86,5 +94,19 @@ mod tests {
         write(Intent::From(State::Queued), Draft::started(1)).await;
         assert_eq!(read(0, start).await.events().count(), 2);
         assert_eq!(read(1, first.cursor).await.events().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_large_page_is_not_kept() {
+        let log = Arc::new(MemoryLog::new(Retention::default()));
+        let (feed, job) = (Feed::new(log.clone()), JobId::new());
+        let queued = Draft::queued(&"test".parse().expect("a kind"), &Json::from("x".repeat(CHUNK).as_str()));
+        let intent = Intent::Open(Opening { key: None, reporter: None });
+        let write = Write { job, intent, drafts: vec![queued], time: Timestamp::from_millis(1) };
+        log.append(write).await.expect("a log").expect("it is taken");
+        let watch = feed.watch(&Scope::job(job));
+        let first = feed.read_on(&watch, job, Cursor::default(), LIMIT).await.expect("a page");
+        let again = feed.read_on(&watch, job, Cursor::default(), LIMIT).await.expect("a page");
+        assert!(!Arc::ptr_eq(&first, &again));
     }
 }
