@@ -16,7 +16,7 @@ mod manifests;
 mod sources;
 mod transports;
 
-pub(crate) use transports::OTHER_PARTS;
+pub(crate) use transports::{OTHER_PARTS, OWN_MATTERS};
 
 #[cfg(test)]
 mod sample;

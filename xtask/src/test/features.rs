@@ -1,6 +1,6 @@
 //! Sets of a package's features.
 
-use crate::tidy::OTHER_PARTS;
+use crate::tidy::{OTHER_PARTS, OWN_MATTERS};
 use crate::workspace::Package;
 
 /// The feature that stands for all the others, where a package has one.
@@ -28,11 +28,12 @@ impl FeatureSet {
 
     /// Every combination, the small ones first. Empty for a package that has no features.
     ///
-    /// The other parts of a host have nothing to do with its transports: each of them is there alone, and in no
-    /// combination.
+    /// The other parts of a host have nothing to do with its transports, nor has what concerns it alone: each of them is
+    /// there alone, and in no combination.
     pub(super) fn combinations(package: &Package) -> Vec<Self> {
         let features = package.features().into_iter().filter(|name| *name != FULL);
-        let (others, names): (Vec<_>, Vec<_>) = features.partition(|name| OTHER_PARTS.contains(name));
+        let (others, names): (Vec<_>, Vec<_>) =
+            features.partition(|name| OTHER_PARTS.contains(name) || OWN_MATTERS.contains(name));
         if others.is_empty() && names.is_empty() {
             return Vec::new();
         }
@@ -85,8 +86,10 @@ mod tests {
 
     #[test]
     fn another_part_than_a_transport_is_combined_with_none() {
-        let combinations = FeatureSet::combinations(&package("full = ['a', 'b', 'web']\na = []\nb = []\nweb = []"));
-        assert_eq!(shown(&combinations), ["--no-default-features", "a", "b", "web", "a,b"]);
+        let combinations = FeatureSet::combinations(&package(
+            "full = ['a', 'b', 'web', 'jemalloc']\na = []\nb = []\nweb = []\njemalloc = []",
+        ));
+        assert_eq!(shown(&combinations), ["--no-default-features", "a", "b", "jemalloc", "web", "a,b"]);
     }
 
     #[test]

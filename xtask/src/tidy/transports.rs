@@ -12,6 +12,8 @@ const SERVER: &str = "tidings-server";
 const NO_TRANSPORTS: &[&str] = &[super::layers::CORE, "tidings-testkit", FACADE];
 /// Features of the hosts that are no transports, each with a crate of its own. They are on by default.
 pub(crate) const OTHER_PARTS: &[&str] = &["web"];
+/// Features that concern a host alone. They are part of `full`, and on where somebody asks for them.
+pub(crate) const OWN_MATTERS: &[&str] = &["jemalloc"];
 /// A transport whose crate depends on this needs a broker, and is on only where somebody asks for it.
 const BROKER_CLIENT: &str = "lapin";
 
@@ -84,7 +86,9 @@ fn check_features(workspace: &Workspace, host: &Package, transports: &BTreeSet<S
     let mut findings = Vec::new();
     let mut find = |problem: String, fix: String| findings.push(Finding::new(&path, problem, fix));
 
-    let features: BTreeSet<&str> = host.features().into_iter().filter(|name| *name != "full").collect();
+    let concerns_parts = |name: &&str| !OWN_MATTERS.contains(name);
+    let features: BTreeSet<&str> =
+        host.features().into_iter().filter(|name| *name != "full").filter(concerns_parts).collect();
     let all: BTreeSet<&str> = transports.iter().map(String::as_str).chain(OTHER_PARTS.iter().copied()).collect();
     for name in all.difference(&features) {
         find(format!("there is no feature {name}"), format!("add {name} = [\"{}\"]", turns_on(host, name)));
@@ -101,7 +105,7 @@ fn check_features(workspace: &Workspace, host: &Package, transports: &BTreeSet<S
             find(format!("the feature {name} does not turn its crate on"), format!("add \"{wanted}\" to it"));
         }
     }
-    if host.feature("full") != all {
+    if host.feature("full").into_iter().filter(concerns_parts).collect::<BTreeSet<_>>() != all {
         find("full is not all there is".to_owned(), format!("make it {all:?}"));
     }
     let needs_broker =
