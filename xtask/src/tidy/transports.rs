@@ -105,8 +105,10 @@ fn check_features(workspace: &Workspace, host: &Package, transports: &BTreeSet<S
             find(format!("the feature {name} does not turn its crate on"), format!("add \"{wanted}\" to it"));
         }
     }
-    if host.feature("full").into_iter().filter(concerns_parts).collect::<BTreeSet<_>>() != all {
-        find("full is not all there is".to_owned(), format!("make it {all:?}"));
+    let own = host.features().into_iter().filter(|name| OWN_MATTERS.contains(name));
+    let whole: BTreeSet<&str> = all.iter().copied().chain(own).collect();
+    if host.feature("full") != whole {
+        find("full is not all there is".to_owned(), format!("make it {whole:?}"));
     }
     let needs_broker =
         |name: &&str| workspace.package(&crate_of(name)).is_some_and(|package| package.depends_on(BROKER_CLIENT));
@@ -221,6 +223,19 @@ mod tests {
         }
         assert_one(&check(&with(SERVER_TOML, "['tidings/web']", "[]")), SERVER_TOML, "\"tidings/web\"");
         assert_one(&check(&with(FACADE_RS, "pub use tidings_web as web;", "")), FACADE_RS, "pub use tidings_web");
+    }
+
+    #[test]
+    fn what_concerns_a_host_alone_is_in_full_and_not_in_default() {
+        let lists = "default = ['sse', 'web']\nfull = ['sse', 'amqp', 'web']\n";
+        let findings = |default: &str, full: &str| {
+            let own =
+                format!("default = ['sse', 'web'{default}]\nfull = ['sse', 'amqp', 'web'{full}]\njemalloc = []\n");
+            check(&with(SERVER_TOML, lists, &own))
+        };
+        assert_eq!(findings("", ", 'jemalloc'"), []);
+        assert_one(&findings("", ""), SERVER_TOML, "full is not");
+        assert_one(&findings(", 'jemalloc'", ", 'jemalloc'"), SERVER_TOML, "no broker");
     }
 
     #[test]
