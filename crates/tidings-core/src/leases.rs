@@ -144,6 +144,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn many_renewals_wait_for_no_more_than_so_many_others() {
+        let leases = Leases::default();
+        let (first, second) = (JobId::new(), JobId::new());
+        for job in [first, second] {
+            leases.begin(job, Duration::from_secs(60));
+        }
+        tokio::time::advance(Duration::from_secs(10)).await;
+        leases.renew(first);
+        for _ in 0..10 * PUT_DOWN {
+            leases.renew(second);
+            assert!(leases.state.lock().renewals.len() < PUT_DOWN);
+        }
+        let entered = leases.state.lock().leases.get(&first).map(|lease| lease.renewed.elapsed());
+        assert_eq!(entered, Some(Duration::ZERO));
+        leases.end(second);
+        assert_eq!(leases.expired().await, first);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_lease_that_begins_later_may_end_sooner() {
         let leases = std::sync::Arc::new(Leases::default());
         let (long, short, over) = (JobId::new(), JobId::new(), JobId::new());

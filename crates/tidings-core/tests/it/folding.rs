@@ -5,8 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::Method;
 use tidings_core::{
-    Appended, Capacity, Cursor, Error, Event, EventLog, Intent, JobId, Ledger, Limit, Listing, MemoryLog, Opening,
-    Private, Query, ReadOutcome, Record, Refusal, Reporter, Retention, Scope, Snapshot, State, Tail, Write,
+    Appended, Capacity, Cursor, Draft, Error, Event, EventLog, Intent, JobId, Json, Ledger, Limit, Listing, MemoryLog,
+    Opening, Private, Query, ReadOutcome, Record, Refusal, Reporter, Retention, Scope, Snapshot, State, Tail,
+    Timestamp, Write,
 };
 use tokio::sync::Mutex;
 
@@ -135,8 +136,8 @@ async fn the_records_alone_bring_everything_back() {
         _ => None,
     });
     let opening = Opening { key, reporter: None };
-    let queued = tidings_core::Draft::queued(&crate::support::kind("waits"), &tidings_core::Json::null());
-    let time = tidings_core::Timestamp::from_millis(0);
+    let queued = Draft::queued(&crate::support::kind("waits"), &Json::null());
+    let time = Timestamp::from_millis(0);
     let write = Write { job: JobId::new(), intent: Intent::Open(opening), drafts: vec![queued], time };
     assert!(matches!(folded.admit(&write, 0, &ROOM), Err(Refusal::KeyTaken { job, .. }) if job == cancelled));
 }
@@ -146,4 +147,27 @@ fn of(record: &Record, job: JobId) -> Option<&Event> {
         Record::Event { event, .. } => Some(event).filter(|event| event.job() == job),
         Record::Deleted(_) => None,
     }
+}
+
+#[test]
+fn jobs_of_a_kind_share_its_name_and_kinds_without_end_are_not_remembered() {
+    let mut ledger: Ledger = Ledger::default();
+    let capacity = Capacity { jobs: usize::MAX, waiting: usize::MAX, bytes: usize::MAX, keys: 0 };
+    let mut name_of = |kind: &str| {
+        let job = JobId::new();
+        let drafts = vec![Draft::queued(&kind.parse().expect("a kind"), &Json::null())];
+        let intent = Intent::Open(Opening { key: None, reporter: None });
+        let write = Write { job, intent, drafts, time: Timestamp::from_millis(1) };
+        for record in ledger.admit(&write, 0, &capacity).expect("admitted") {
+            ledger.apply(&record).expect("it fits");
+        }
+        // The job keeps its name alive, so that no other can have its place.
+        ledger.snapshot(job).expect("a job").kind.as_str().as_ptr()
+    };
+    let first = name_of("build");
+    assert_eq!(name_of("build"), first);
+    for nth in 0..1000 {
+        assert_ne!(name_of(&format!("invented-{nth}")), first);
+    }
+    assert_ne!(name_of("build"), first);
 }
