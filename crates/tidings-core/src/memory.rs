@@ -284,12 +284,12 @@ impl State {
             self.droppable.insert((last.event.time(), job));
         }
         let wake = tail.advance(&entries);
+        // The ledger has just taken the job's events, so it is there.
         if let Some(history) = self.ledger.kept_mut(job) {
             let before = history.bytes();
             entries.drain(..).for_each(|entry| history.push(entry));
             self.bytes += history.bytes() - before;
         }
-        entries.clear();
         entries.shrink_to(STORED);
         self.stored = entries;
         self.index_run(run);

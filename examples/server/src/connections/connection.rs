@@ -281,6 +281,7 @@ impl<S: Serve> Through<S> {
                 }
                 let (Some(closes), Some(mut idles)) = (closes.as_mut().as_pin_mut(), idles.as_mut().as_pin_mut())
                 else {
+                    // Both are there by now.
                     return Poll::Pending;
                 };
                 ending = closes.poll(cx).is_ready();
