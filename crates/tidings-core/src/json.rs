@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use memchr::memchr2;
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -183,7 +184,8 @@ fn string_end(bytes: &[u8], start: usize) -> Result<usize, InvalidJson> {
     let mut high_surrogate = false;
     loop {
         // Most of a string is neither an escape nor its end.
-        let plain = plain(bytes.get(at..).unwrap_or_default());
+        let rest = bytes.get(at..).unwrap_or_default();
+        let plain = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
         at += plain;
         let escape = match bytes.get(at..) {
             Some([b'\\', b'u', digits @ ..]) => digits.get(..4).and_then(hex).map(Escape::Unit),
@@ -203,16 +205,6 @@ fn string_end(bytes: &[u8], start: usize) -> Result<usize, InvalidJson> {
             None => return Ok(at + 1),
         };
     }
-}
-
-/// How many bytes there are before the first quote or backslash.
-fn plain(bytes: &[u8]) -> usize {
-    let ends = |byte: &u8| *byte == b'"' || *byte == b'\\';
-    let (chunks, _) = bytes.as_chunks::<16>();
-    // All of a chunk is looked at without a branch.
-    let whole = chunks.iter().take_while(|chunk| !chunk.iter().fold(false, |any, byte| any | ends(byte))).count();
-    let rest = bytes.get(16 * whole..).unwrap_or_default();
-    16 * whole + rest.iter().position(ends).unwrap_or(rest.len())
 }
 
 enum Escape {
