@@ -107,7 +107,7 @@ pub use self::{
     event::{Event, InvalidEvent},
     feed::{Feed, Follow, Item, ReadError, Watch},
     framing::Framing,
-    host::{Driver, Host, HostBuilder, HostNames, Serving},
+    host::{Driver, Host, HostBuilder, HostNames, Reporting, Serving},
     jobs::{Accepted, GapScope, Jobs, Report},
     json::{InvalidJson, Json, MAX_DEPTH},
     ledger::{Capacity, Intent, KEY_MEMORY, Ledger, Opening, Private, Record, Refusal, Reporter, SameBody, Write},

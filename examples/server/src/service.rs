@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
-use tidings::{Body, Health, Host, Problem, ProblemKind, Reply};
+use tidings::{Body, Health, Host, Problem, ProblemKind, Reply, Reporting};
 
 use crate::connections::{Serve, TakenOver};
 
@@ -69,6 +69,10 @@ impl Serve for Front {
     fn reply_now(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
         // None of its paths is one of those that are answered before it.
         self.host.answer_now(request)
+    }
+
+    fn take_report(&self, request: &Request<Incoming>) -> Option<Reporting> {
+        self.host.take_report(request)
     }
 
     async fn reply(&self, request: Request<Incoming>) -> Reply {

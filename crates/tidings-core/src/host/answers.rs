@@ -21,9 +21,9 @@ use crate::{
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 pub(super) async fn submit(host: &Host, parts: &Parts, body: Body) -> Result<Response<Body>, Problem> {
-    bodies::expect_json(parts)?;
+    bodies::expect_json(&parts.headers)?;
     let limits = host.jobs().limits();
-    let body = bodies::read(parts, body, limits.submission_bytes, limits).await?;
+    let body = bodies::read(body, limits.submission_bytes, limits).await?;
     let mut submission = Submission::parse(&body)?;
     if let Some(key) = idempotency_key(&parts.headers)? {
         submission = submission.with_key(key, &body);
@@ -73,8 +73,14 @@ pub(super) fn show(host: &Host, asked: &HeaderMap, job: &Snapshot) -> Response<B
     response
 }
 
-/// The heads of a job that is shown and of one that has not changed, as they are for most: to copy one costs half of what
-/// it costs to put it together.
+/// The head of what is told once, and those of a job that is shown and of one that has not changed, as they are for most: to
+/// copy one costs half of what it costs to put it together.
+static TOLD: LazyLock<HeaderMap> = LazyLock::new(|| {
+    HeaderMap::from_iter([
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, NO_STORE),
+    ])
+});
 static SHOWN: LazyLock<HeaderMap> = LazyLock::new(|| {
     let mut head = UNCHANGED.clone();
     head.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -111,9 +117,9 @@ pub(super) async fn cancel(host: &Host, parts: &Parts, body: Body, job: JobId) -
     struct Wire {
         reason: Option<String>,
     }
-    bodies::expect_json(parts)?;
+    bodies::expect_json(&parts.headers)?;
     let limits = host.jobs().limits();
-    let body = bodies::read(parts, body, limits.event_bytes, limits).await?;
+    let body = bodies::read(body, limits.event_bytes, limits).await?;
     let reason = if body.is_empty() {
         None
     } else {
@@ -175,8 +181,8 @@ fn snapshot(host: &Host, status: StatusCode, job: &Snapshot) -> Response<Body> {
 }
 
 pub(super) fn json_response(status: StatusCode, json: impl Into<bytes::Bytes>) -> Response<Body> {
-    let mut response = Body::json(json);
+    let mut response = Response::new(Body::from(json));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    response.headers_mut().clone_from(&TOLD);
     response
 }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{header, request::Parts};
-use http_body::Body as _;
+use http::{HeaderMap, header};
+use http_body::Body as HttpBody;
 use tokio::time::Instant;
 
 use crate::{
-    answer::Body,
+    answer::Broken,
     limits::Limits,
     problem::{Problem, ProblemKind},
 };
@@ -25,8 +25,7 @@ pub(super) enum MediaType {
 }
 
 /// What the body of a request is: JSON, where nothing is said.
-pub(super) fn media_type(parts: &Parts) -> Result<MediaType, Problem> {
-    let headers = &parts.headers;
+pub(super) fn media_type(headers: &HeaderMap) -> Result<MediaType, Problem> {
     // What nearly every request says, and nothing has to be taken apart for.
     if headers.get(header::CONTENT_TYPE).is_some_and(|plain| plain == "application/json")
         && headers.keys_len() == headers.len()
@@ -35,15 +34,14 @@ pub(super) fn media_type(parts: &Parts) -> Result<MediaType, Problem> {
         return Ok(MediaType::Json);
     }
     let refuse = |detail: &'static str| Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
-    if parts
-        .headers
+    if headers
         .get_all(header::CONTENT_ENCODING)
         .iter()
         .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
     {
         return refuse("bodies are taken without a Content-Encoding");
     }
-    let mut types = parts.headers.get_all(header::CONTENT_TYPE).iter();
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let Some(media_type) = types.next() else { return Ok(MediaType::Json) };
     let essence = media_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if types.next().is_some() {
@@ -58,17 +56,20 @@ pub(super) fn media_type(parts: &Parts) -> Result<MediaType, Problem> {
 }
 
 /// Only JSON is taken.
-pub(super) fn expect_json(parts: &Parts) -> Result<(), Problem> {
-    match media_type(parts)? {
+pub(super) fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
+    match media_type(headers)? {
         MediaType::Json => Ok(()),
         MediaType::NdJson => Err(Problem::new(ProblemKind::UnsupportedMediaType, "the body is application/json here")),
     }
 }
 
 /// Reads a body of at most `most` bytes.
-pub(super) async fn read(parts: &Parts, mut body: Body, most: usize, limits: &Limits) -> Result<Bytes, Problem> {
-    let said = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if said.is_some_and(|said| said > most as u64) {
+pub(super) async fn read<B>(mut body: B, most: usize, limits: &Limits) -> Result<Bytes, Problem>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    // What is said of its length is enough, where something is said.
+    if body.size_hint().lower() > most as u64 {
         return Err(too_large(most));
     }
     let mut timing = Timing::new(limits);
@@ -104,7 +105,10 @@ impl<'a> Timing<'a> {
     }
 
     /// The next piece of a body; nothing at its end.
-    async fn next(&mut self, body: &mut Body) -> Result<Option<Bytes>, Problem> {
+    async fn next<B>(&mut self, body: &mut B) -> Result<Option<Bytes>, Problem>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+    {
         let mut next = pin!(chunk(body));
         let at_once = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
         let next = match at_once {
@@ -122,14 +126,17 @@ impl<'a> Timing<'a> {
 }
 
 /// The next piece of a body; nothing at its end.
-pub(super) async fn chunk(body: &mut Body) -> Option<Result<Bytes, Problem>> {
+pub(super) async fn chunk<B>(body: &mut B) -> Option<Result<Bytes, Problem>>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
     loop {
         let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
         match frame.map(http_body::Frame::into_data) {
             Ok(Ok(data)) => return Some(Ok(data)),
             // Trailers say nothing here.
             Ok(Err(_)) => {}
-            Err(broken) => return Some(Err(Problem::new(ProblemKind::InvalidRequest, broken.to_string()))),
+            Err(_) => return Some(Err(Problem::new(ProblemKind::InvalidRequest, Broken.to_string()))),
         }
     }
 }

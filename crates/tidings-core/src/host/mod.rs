@@ -9,7 +9,7 @@ mod service;
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
-pub use self::{driver::Driver, names::HostNames, service::Serving};
+pub use self::{driver::Driver, names::HostNames, reports::Reporting, service::Serving};
 use crate::{
     error::{Error, ErrorKind},
     feed::Feed,

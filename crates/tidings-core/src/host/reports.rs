@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, Response, StatusCode, header, request::Parts};
+use http_body::Body as HttpBody;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -28,19 +29,56 @@ const TOKEN: HeaderName = HeaderName::from_static("tidings-report-token");
 const REPORT_SEQ: HeaderName = HeaderName::from_static("report-seq");
 
 pub(super) async fn report(host: &Host, parts: &Parts, body: Body, job: JobId) -> Result<Response<Body>, Problem> {
-    let token = token(&parts.headers).ok_or_else(|| Problem::from(ProblemKind::Unauthorized))?;
-    host.jobs().authorize(job, token)?;
-    let media_type = bodies::media_type(parts)?;
+    let media_type = admit(host, &parts.headers, job)?;
+    let first = report_seq(&parts.headers);
     let appended = match media_type {
-        MediaType::Json => {
-            let limits = host.jobs().limits();
-            let body = bodies::read(parts, body, limits.submission_bytes, limits).await?;
-            let first = report_seq(&parts.headers)?;
-            host.jobs().report(job, first, drafts(&body, limits.event_bytes)?).await?
-        }
-        MediaType::NdJson => lines(host, body, job, report_seq(&parts.headers)?).await?,
+        MediaType::Json => whole(host, body, job, first).await?,
+        MediaType::NdJson => lines(host, body, job, first?).await?,
     };
     Ok(answer(&appended))
+}
+
+/// A report of which all but the body has been looked at, and found to be as it should be.
+#[derive(Debug)]
+pub struct Reporting {
+    host: Host,
+    job: JobId,
+    first: Option<u64>,
+}
+
+impl Reporting {
+    pub(super) fn of(host: &Host, headers: &HeaderMap, job: JobId) -> Option<Self> {
+        let json = admit(host, headers, job).is_ok_and(|media_type| media_type == MediaType::Json);
+        let first = report_seq(headers).ok().filter(|_| json)?;
+        Some(Self { host: host.clone(), job, first })
+    }
+
+    /// Takes what the body reports, and answers. Dropping the future undoes nothing.
+    pub async fn answer<B>(self, body: B) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Unpin,
+    {
+        let appended = whole(&self.host, body, self.job, Ok(self.first)).await;
+        appended.map_or_else(Problem::into_response, |appended| answer(&appended))
+    }
+}
+
+/// Looks at whether the sender may report this job, and at what the body is.
+fn admit(host: &Host, headers: &HeaderMap, job: JobId) -> Result<MediaType, Problem> {
+    let token = token(headers).ok_or_else(|| Problem::from(ProblemKind::Unauthorized))?;
+    host.jobs().authorize(job, token)?;
+    bodies::media_type(headers)
+}
+
+/// Appends what a body holds, once all of it is there. Where its first event belongs matters only then.
+async fn whole<B>(host: &Host, body: B, job: JobId, first: Result<Option<u64>, Problem>) -> Result<Appended, Problem>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    let limits = host.jobs().limits();
+    let body = bodies::read(body, limits.submission_bytes, limits).await?;
+    let first = first?;
+    host.jobs().report(job, first, drafts(&body, limits.event_bytes)?).await
 }
 
 fn answer(appended: &Appended) -> Response<Body> {

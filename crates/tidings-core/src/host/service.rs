@@ -13,12 +13,12 @@ use http::{Method, Request, Response, StatusCode, Version, header, request::Part
 use http_body::Body as HttpBody;
 use tower_service::Service;
 
-use super::{Host, Mounted, answers, names::Head, reports};
+use super::{Host, Mounted, Reporting, answers, names::Head, reports};
 use crate::{
     answer::{Answer, Answered, Body, Held, Hold, Reply},
     feed::ReadError,
     log::Scope,
-    names::Kind,
+    names::{JobId, Kind},
     problem::{Problem, ProblemKind},
     stream::StreamBody,
     target::{Params, Target},
@@ -85,6 +85,17 @@ impl Host {
         // What is refused is told by who answers everything.
         self.check(&Head::of(request)).ok()?;
         Some(answers::show(self, headers, &job))
+    }
+
+    /// Begins with a report of events in JSON by a reporter that may send it, which is what comes most often of all that has
+    /// a body. `None` for all other requests. [`reply`](Self::reply) answers this one too, and no differently, but moves all
+    /// of the request about until the body is there.
+    pub fn take_report<B>(&self, request: &Request<B>) -> Option<Reporting> {
+        let Head { method: &Method::POST, uri, headers, .. } = Head::of(request) else { return None };
+        let place = self.within_base(uri.path()).strip_prefix("/jobs/")?;
+        let id = place.split_at_checked(JobId::LENGTH).filter(|(_, rest)| *rest == "/events")?.0.parse().ok()?;
+        self.check(&Head::of(request)).ok()?;
+        Reporting::of(self, headers, id)
     }
 
     /// Whether a request is one for this host at all.

@@ -1,6 +1,14 @@
 //! Answers: which problem, which header, which method.
 
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{self, Poll},
+};
+
+use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
+use http_body::{Frame, SizeHint};
 use tidings_core::{
     Answer, Answering, Body, Context, Endpoint, Error, Limit, Mount, Notifier, Problem, ProblemKind, Reach, State,
     Target,
@@ -205,7 +213,8 @@ async fn bodies_are_looked_at_in_their_order() {
     }
     // Nothing said means JSON. What says that it is too large is not read.
     assert_eq!(server.ask(Ask::post("/jobs").body(r#"{"kind":"echo"}"#.into())).await.status, StatusCode::ACCEPTED);
-    server.ask(post("{}").header("content-length", "1048577")).await.is(ProblemKind::PayloadTooLarge);
+    let said = Ask::post("/jobs").body(Body::wrap(Said((1 << 20) + 1)));
+    server.ask(said).await.is(ProblemKind::PayloadTooLarge);
     // 401 before 415, 415 before 413: the rest of the order is in the tests of reports and methods.
     let job = server.open().await;
     let path = format!("/jobs/{}/events", job.0);
@@ -218,6 +227,22 @@ async fn bodies_are_looked_at_in_their_order() {
     let too_large = Ask::post(&path).header("tidings-report-token", &job.1).header("report-seq", "x").json(&large);
     server.ask(too_large).await.is(ProblemKind::PayloadTooLarge);
     server.ask(Ask::post(&format!("/jobs/{}/cancel", job.0)).json(&large)).await.is(ProblemKind::PayloadTooLarge);
+}
+
+/// A body that says how long it is, and is not to be read.
+struct Said(u64);
+
+impl http_body::Body for Said {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        panic!("a body is read that is too large")
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -227,10 +227,17 @@ impl<S: Serve> Through<S> {
             if let Some(response) = now {
                 return Either::Left(ready(Ok(response.map(|body| Tracked::new(body, running, None)))));
             }
+            if let Some(report) = shared.service.take_report(&request) {
+                let body = request.into_body();
+                return Either::Right(Either::Left(Box::pin(async move {
+                    let response = report.answer(body).await;
+                    Ok(response.map(|body| Tracked::new(body, running, None)))
+                })));
+            }
             let handover = (shared.limits.take_over && can_be_taken(&request)).then(|| Arc::clone(&handover));
             let shared = Arc::clone(&shared);
             // Boxed, for hyper moves it about.
-            Either::Right(Box::pin(async move {
+            Either::Right(Either::Right(Box::pin(async move {
                 let reply = shared.service.reply(request).await;
                 let response = match (reply, &handover) {
                     (Reply::Response(response), _) => response,
@@ -241,7 +248,7 @@ impl<S: Serve> Through<S> {
                     (Reply::Held(held), None) => held.await.map(Body::from),
                 };
                 Ok(response.map(|body| Tracked::new(body, running, handover)))
-            }))
+            })))
         })
     }
 

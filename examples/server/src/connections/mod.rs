@@ -17,7 +17,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tidings::{Body, Reply};
+use tidings::{Body, Reply, Reporting};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -41,6 +41,13 @@ pub trait Serve: Send + Sync + 'static {
     /// Replies to a request whose head is enough, with what is at hand; `None` where [`reply`](Self::reply) is to be asked,
     /// which knows an answer to this one too.
     fn reply_now(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+        let _ = request;
+        None
+    }
+
+    /// Begins with a request that is a report of events; `None` where [`reply`](Self::reply) is to be asked, which knows what
+    /// to do with this one too.
+    fn take_report(&self, request: &Request<Incoming>) -> Option<Reporting> {
         let _ = request;
         None
     }
