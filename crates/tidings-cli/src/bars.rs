@@ -57,7 +57,7 @@ impl Bars {
                 job.snapshot().progress.iter().for_each(|progress| show_progress(bar, progress));
             }
             Update::Event(event) => match event.kind() {
-                EventType::Progress => show_progress(bar, event.data()),
+                EventType::Progress => show_progress(bar, &event.data()),
                 kind if kind.is_terminal() => {
                     if *kind == EventType::Succeeded {
                         bar.set_position(FULL);

@@ -1,6 +1,6 @@
 //! Events: what happened to a job, numbered and sealed.
 
-use std::sync::{Arc, OnceLock};
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -24,8 +24,8 @@ pub struct Event(Arc<Sealed>);
 #[derive(Debug)]
 struct Sealed {
     json: Bytes,
-    /// The data by themselves, made by whoever asks first: most events are only ever handed on whole.
-    data: OnceLock<Json>,
+    /// Where the data stand in it: most events are only ever handed on whole.
+    data: Range<usize>,
     job: JobId,
     seq: u64,
     tag: Tag,
@@ -43,7 +43,8 @@ impl Event {
         let cursor_len = r#""cursor":"-12345678","#.len() + digits.len();
         let head_len = r#"{"job":"","seq":,"#.len() + JobId::LENGTH + digits.len();
         // To the byte, as events are kept.
-        let mut text = Vec::with_capacity(data_from(digits, kind) + data.len() + 1);
+        let data_from = data_from(digits, kind);
+        let mut text = Vec::with_capacity(data_from + data.len() + 1);
         // The cursor is no part of what it vouches for. Its room is at the front at first, and then the head, which is
         // short, changes places with it.
         text.resize(cursor_len, b' ');
@@ -67,8 +68,8 @@ impl Event {
             }
             at += part.len();
         }
-        let (json, data, kind) = (text.into(), OnceLock::new(), draft.kind().clone());
-        Self(Arc::new(Sealed { json, data, job, seq, tag, time, kind }))
+        let (data, kind) = (data_from..text.len() - 1, draft.kind().clone());
+        Self(Arc::new(Sealed { json: text.into(), data, job, seq, tag, time, kind }))
     }
 
     /// What one costs in memory besides its JSON, about.
@@ -84,8 +85,8 @@ impl Event {
         let invalid = |member: &str| InvalidEvent(format!("invalid {member}"));
         let cursor: Cursor = wire.cursor.parse().map_err(|_| invalid("cursor"))?;
         let sealed = Sealed {
-            // Here they may stand anywhere, so they are there at once.
-            data: Json::trusted(json.slice_ref(wire.data.get().as_bytes())).into(),
+            // Here they may stand anywhere.
+            data: place_in(&json, wire.data.get().as_bytes()),
             job: wire.job.parse().map_err(|_| invalid("job"))?,
             seq: wire.seq,
             tag: cursor.tag().filter(|_| cursor.number() == wire.seq).ok_or_else(|| invalid("cursor"))?,
@@ -138,14 +139,10 @@ impl Event {
         &self.0.kind
     }
 
-    /// What goes with its type.
+    /// What goes with its type. It shares the memory of the whole event.
     #[must_use]
-    pub fn data(&self) -> &Json {
-        let Sealed { json, data, seq, kind, .. } = &*self.0;
-        data.get_or_init(|| {
-            let from = data_from(Decimal::of(*seq).as_bytes(), kind.as_str());
-            Json::trusted(json.slice(from..json.len() - 1))
-        })
+    pub fn data(&self) -> Json {
+        Json::trusted(self.0.json.slice(self.0.data.clone()))
     }
 
     /// Whether its job is over with it.
@@ -153,6 +150,12 @@ impl Event {
     pub fn is_terminal(&self) -> bool {
         self.0.kind.is_terminal()
     }
+}
+
+/// Where a part of these bytes stands in them.
+fn place_in(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let from = part.as_ptr().addr() - whole.as_ptr().addr();
+    from..from + part.len()
 }
 
 /// Where the data begin in the JSON of an event that was sealed.
@@ -217,7 +220,7 @@ mod tests {
         assert_eq!(read.json(), event.json());
         assert_eq!((read.job(), read.cursor(), read.time()), (event.job(), event.cursor(), event.time()));
         assert_eq!((read.kind(), read.data()), (event.kind(), event.data()));
-        assert_eq!(read.data(), draft.data());
+        assert_eq!(&read.data(), draft.data());
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl Jobs {
             report = Some(Report { token: self.0.tokens.of(job), lease });
         }
         let reporter = |report: &Report| Reporter { token: Digest::of(report.token.as_bytes()), lease: report.lease };
-        let opening = Opening { key, reporter: report.as_ref().map(reporter) };
+        let opening = Arc::new(Opening { key, reporter: report.as_ref().map(reporter) });
         let opened = match self.write(job, Intent::Open(opening), drafts).await {
             Ok(Ok(appended)) => Ok(appended.job),
             Ok(Err(refusal)) => return self.not_opened(refusal).await,

@@ -46,7 +46,7 @@ pub struct Reporter {
 #[non_exhaustive]
 pub enum Intent {
     /// Open a new job.
-    Open(Opening),
+    Open(Arc<Opening>),
     /// Add to a job on behalf of an attempt, which must be the current one.
     Attempt(u32),
     /// Add what a program outside has reported. With the number of the first event among this reporter's, those that
@@ -132,7 +132,7 @@ pub enum Private {
     /// Nothing.
     None,
     /// The job was opened with this.
-    Opening(Opening),
+    Opening(Arc<Opening>),
     /// A program outside reported the event.
     Reported,
 }

@@ -83,7 +83,7 @@ mod tests {
             log.append(write).await.expect("a log").expect("it is taken");
         };
         let queued = Draft::queued(&"test".parse().expect("a kind"), &Json::null());
-        write(Intent::Open(Opening { key: None, reporter: None }), queued).await;
+        write(Intent::Open(Arc::new(Opening { key: None, reporter: None })), queued).await;
         let watches = [(); 3].map(|()| feed.watch(&Scope::job(job)));
         let start = Cursor::default();
         let read = async |nth: usize, after| feed.read_on(&watches[nth], job, after, LIMIT).await.expect("a page");
@@ -101,7 +101,7 @@ mod tests {
         let log = Arc::new(MemoryLog::new(Retention::default()));
         let (feed, job) = (Feed::new(log.clone()), JobId::new());
         let queued = Draft::queued(&"test".parse().expect("a kind"), &Json::from("x".repeat(CHUNK).as_str()));
-        let intent = Intent::Open(Opening { key: None, reporter: None });
+        let intent = Intent::Open(Arc::new(Opening { key: None, reporter: None }));
         let write = Write { job, intent, drafts: vec![queued], time: Timestamp::from_millis(1) };
         log.append(write).await.expect("a log").expect("it is taken");
         let watch = feed.watch(&Scope::job(job));

@@ -225,7 +225,6 @@ impl Snapshot {
             reason: Option<String>,
         }
         let invalid = || InvalidHistory { job: event.job(), seq: event.seq() };
-        let outcome = || Outcome::read(event.data()).map_err(|_| invalid());
         if event.job() != self.id || event.seq() != self.seq + 1 || self.state.is_terminal() {
             return Err(invalid());
         }
@@ -236,17 +235,19 @@ impl Snapshot {
                 self.state = State::Running;
                 self.started_at.get_or_insert(event.time());
             }
-            EventType::Progress => self.progress = Some(event.data().clone()),
+            EventType::Progress => self.progress = Some(event.data()),
             EventType::Cancelling => {
                 self.cancel_requested = true;
                 self.cancel_reason = event.data().to::<Cancelling>().map_err(|_| invalid())?.reason;
             }
             EventType::Succeeded => {
-                self.result = outcome()?.result.map(|result| event.data().part(result));
+                let data = event.data();
+                self.result = Outcome::read(&data).map_err(|_| invalid())?.result.map(|result| data.part(result));
                 self.finish(State::Succeeded, event);
             }
             EventType::Failed => {
-                self.error = outcome()?.error.map(|error| event.data().part(error));
+                let data = event.data();
+                self.error = Outcome::read(&data).map_err(|_| invalid())?.error.map(|error| data.part(error));
                 self.finish(State::Failed, event);
             }
             EventType::Cancelled => self.finish(State::Cancelled, event),

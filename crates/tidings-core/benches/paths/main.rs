@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() {
     // Short, so that all of it takes a minute: what is looked for is a change by a tenth, and not by a hundredth.
     let mut criterion = Criterion::default()

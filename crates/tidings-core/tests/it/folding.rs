@@ -132,10 +132,10 @@ async fn the_records_alone_bring_everything_back() {
     assert_eq!(folded.key(cancelled).map(|key| &**key), Some("a"));
     // And it refuses what it has refused before.
     let key = records.iter().find_map(|record| match record {
-        Record::Event { private: Private::Opening(Opening { key: Some(key), .. }), .. } => Some(key.clone()),
+        Record::Event { private: Private::Opening(opening), .. } => opening.key.clone(),
         _ => None,
     });
-    let opening = Opening { key, reporter: None };
+    let opening = Arc::new(Opening { key, reporter: None });
     let queued = Draft::queued(&crate::support::kind("waits"), &Json::null());
     let time = Timestamp::from_millis(0);
     let write = Write { job: JobId::new(), intent: Intent::Open(opening), drafts: vec![queued], time };
@@ -156,7 +156,7 @@ fn jobs_of_a_kind_share_its_name_and_kinds_without_end_are_not_remembered() {
     let mut name_of = |kind: &str| {
         let job = JobId::new();
         let drafts = vec![Draft::queued(&kind.parse().expect("a kind"), &Json::null())];
-        let intent = Intent::Open(Opening { key: None, reporter: None });
+        let intent = Intent::Open(Arc::new(Opening { key: None, reporter: None }));
         let write = Write { job, intent, drafts, time: Timestamp::from_millis(1) };
         for record in ledger.admit(&write, 0, &capacity).expect("admitted") {
             ledger.apply(&record).expect("it fits");
