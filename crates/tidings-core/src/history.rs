@@ -10,6 +10,7 @@ use crate::{
     event::Event,
     log::{Batch, Entry, Limit},
     recent::CHUNK,
+    retention::Retention,
     snapshot::Snapshot,
 };
 
@@ -60,6 +61,11 @@ impl History {
     /// What all of it costs in memory, about.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether this is more than may be kept of a job.
+    pub(crate) fn is_over(&self, retention: &Retention) -> bool {
+        self.len > retention.events_per_job || self.bytes > retention.bytes_per_job
     }
 
     /// The seq of the first event that is kept, or will be.

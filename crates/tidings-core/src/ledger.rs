@@ -182,6 +182,12 @@ struct Entry<K> {
     kept: K,
 }
 
+impl<K> Entry<K> {
+    fn appended(&self) -> Appended {
+        Appended::new(self.snapshot.clone(), self.reporter.map_or(0, |_| self.received))
+    }
+}
+
 #[derive(Debug)]
 struct Key {
     job: JobId,
@@ -421,8 +427,12 @@ impl<K: Default> Ledger<K> {
 
     /// What a write has come to, for whoever wrote it.
     pub(crate) fn appended(&self, job: JobId) -> Option<Appended> {
-        let entry = self.jobs.get(&job)?;
-        Some(Appended::new(entry.snapshot.clone(), entry.reporter.map_or(0, |_| entry.received)))
+        self.jobs.get(&job).map(Entry::appended)
+    }
+
+    /// The same with what is kept beside the job, to be changed.
+    pub(crate) fn appended_and_kept(&mut self, job: JobId) -> Option<(Appended, &mut K)> {
+        self.jobs.get_mut(&job).map(|entry| (entry.appended(), &mut entry.kept))
     }
 
     /// Since when the idempotency key is remembered that may be forgotten first.

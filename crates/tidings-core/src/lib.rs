@@ -70,6 +70,7 @@ mod snapshot;
 mod ledger;
 mod error;
 mod log;
+mod retention;
 mod forgotten;
 mod history;
 mod memory;
@@ -113,11 +114,12 @@ pub use self::{
     ledger::{Capacity, Intent, KEY_MEMORY, Ledger, Opening, Private, Record, Refusal, Reporter, SameBody, Write},
     limits::Limits,
     log::{Appended, Batch, Entry, EventLog, Gap, Limit, Listing, More, Query, Read, ReadOutcome, Scope},
-    memory::{MemoryLog, Retention},
+    memory::MemoryLog,
     names::{CustomType, EventType, InvalidName, JobId, Kind},
     page::Page,
     problem::{Problem, ProblemKind},
     pulse::Pulse,
+    retention::Retention,
     shutdown::Shutdown,
     snapshot::{InvalidHistory, InvalidSnapshot, Snapshot, State},
     stream::EventStream,

@@ -9,7 +9,6 @@ use std::{
 
 use async_trait::async_trait;
 use parking_lot::RwLock;
-use serde::Deserialize;
 
 use crate::{
     cursor::{Cursor, Tag},
@@ -19,6 +18,7 @@ use crate::{
     ledger::{Admitted, Capacity, KEY_MEMORY, Ledger, Record, Refusal, Reporter, Write},
     log::{Appended, Batch, Entry, EventLog, Gap, Limit, Listing, More, Query, Read, ReadOutcome, Scope, Selection},
     names::JobId,
+    retention::Retention,
     snapshot::Snapshot,
     tail::{Tail, Wake},
     time::{Clock, Timestamp},
@@ -32,41 +32,6 @@ const STORED: usize = 64;
 
 /// How many jobs a gap over several jobs shows, the newest of those that it concerns.
 const GAP_JOBS: usize = 500;
-
-/// What a [`MemoryLog`] keeps.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Retention {
-    /// Events kept of one job. 100,000 by default.
-    pub events_per_job: usize,
-    /// Bytes of events kept of one job. 64 MiB by default.
-    pub bytes_per_job: usize,
-    /// Bytes kept of all jobs: their events, and what they were submitted with and have come to. 1 GiB by default.
-    pub bytes: usize,
-    /// Jobs kept. 100,000 by default.
-    pub jobs: usize,
-    /// Jobs that may wait for their turn. 10,000 by default.
-    pub waiting: usize,
-    /// Idempotency keys remembered, which is for 24 hours at least. 1,000,000 by default.
-    pub keys: usize,
-    /// Seconds for which a job is kept after its end. 3,600 by default.
-    pub ended_seconds: u64,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self {
-            events_per_job: 100_000,
-            bytes_per_job: 64 << 20,
-            bytes: 1 << 30,
-            jobs: 100_000,
-            waiting: 10_000,
-            keys: 1_000_000,
-            ended_seconds: 3600,
-        }
-    }
-}
 
 /// An [`EventLog`] in memory.
 ///
@@ -206,9 +171,11 @@ impl MemoryLog {
             Admitted::Deletion => state.ledger.appended(write.job).map(|last| Appended::new(last.job, 0)),
             Admitted::Drafts(..) => None,
         };
-        let wake = state.store(admitted.into_records(write, state.end.0), &self.tail)?;
-        let appended = deleted.or_else(|| state.ledger.appended(write.job)).ok_or(Refusal::UnknownJob);
-        state.retain(write.job, &self.retention, &self.tail);
+        let records = admitted.into_records(write, state.end.0);
+        let (stored, wake) = state.store(records, &self.retention, &self.tail)?;
+        // Of what was taken before nothing is stored once more.
+        let appended = stored.or(deleted).or_else(|| state.ledger.appended(write.job)).ok_or(Refusal::UnknownJob);
+        state.retain(&self.retention, &self.tail);
         Ok((appended, wake))
     }
 }
@@ -259,7 +226,13 @@ impl EventLog for MemoryLog {
 }
 
 impl State {
-    fn store(&mut self, records: impl Iterator<Item = Record>, tail: &Tail) -> Result<Wake, Error> {
+    /// Keeps what a write has come to. Gives that, where it is anything, and who has to be woken up.
+    fn store(
+        &mut self,
+        records: impl Iterator<Item = Record>,
+        retention: &Retention,
+        tail: &Tail,
+    ) -> Result<(Option<Appended>, Wake), Error> {
         // Left behind by the write before, to be used again.
         let mut entries = std::mem::take(&mut self.stored);
         for record in records {
@@ -276,7 +249,7 @@ impl State {
                 entries.extend(kind.map(|kind| Entry { position, kind, event }));
             }
         }
-        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(Wake::default()) };
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(Default::default()) };
         let job = first.event.job();
         let (_, before) = std::mem::replace(&mut self.end, (last.position, last.event.tag()));
         let run = Run { position: first.position, job, seq: first.event.seq(), len: entries.len() as u64, before };
@@ -284,16 +257,22 @@ impl State {
             self.droppable.insert((last.event.time(), job));
         }
         let wake = tail.advance(&entries);
+        let mut stored = None;
         // The ledger has just taken the job's events, so it is there.
-        if let Some(history) = self.ledger.kept_mut(job) {
+        if let Some((appended, history)) = self.ledger.appended_and_kept(job) {
+            stored = Some(appended);
             let before = history.bytes();
             entries.drain(..).for_each(|entry| history.push(entry));
             self.bytes += history.bytes() - before;
+            let mut is_over = history.is_over(retention);
+            while is_over {
+                is_over = self.drop_first(job, retention);
+            }
         }
         entries.shrink_to(STORED);
         self.stored = entries;
         self.index_run(run);
-        Ok(wake)
+        Ok((stored, wake))
     }
 
     fn index_run(&mut self, run: Run) {
@@ -325,13 +304,8 @@ impl State {
         self.wakes.push(tail.forget(&snapshot));
     }
 
-    /// Drops what is too much, after something was added to `job`.
-    fn retain(&mut self, job: JobId, retention: &Retention, tail: &Tail) {
-        while self.ledger.kept(job).is_some_and(|history| {
-            history.len() > retention.events_per_job || history.bytes() > retention.bytes_per_job
-        }) {
-            self.drop_first(job);
-        }
+    /// Drops what is too much of all jobs.
+    fn retain(&mut self, retention: &Retention, tail: &Tail) {
         // What is remembered of jobs that are gone goes first, then events of jobs that are over, then those of jobs that
         // run. Where it is the jobs themselves that weigh, those that are over go: were they to go for events, one busy job
         // would have all others forgotten, and gain nothing by it.
@@ -340,13 +314,13 @@ impl State {
                 continue;
             }
             if let Some((_, job)) = self.droppable.first().copied() {
-                self.drop_first(job);
+                self.drop_first(job, retention);
             } else if let Some((_, job)) = self.ledger.longest_ended()
                 && self.ledger.bytes() > retention.bytes / 2
             {
                 self.forget(job, tail);
             } else if let Some(job) = self.oldest() {
-                self.drop_first(job);
+                self.drop_first(job, retention);
             } else {
                 break;
             }
@@ -364,11 +338,13 @@ impl State {
         }
     }
 
-    fn drop_first(&mut self, job: JobId) {
-        let Some(history) = self.ledger.kept_mut(job) else { return };
+    /// Drops the oldest event of a job, and says whether there are still more of it than may be.
+    fn drop_first(&mut self, job: JobId, retention: &Retention) -> bool {
+        let Some(history) = self.ledger.kept_mut(job) else { return false };
         let before = history.bytes();
         let dropped = history.drop_first(self.dropped.count + 1);
         self.bytes -= before - history.bytes();
+        let is_over = history.is_over(retention);
         if history.len() == 0
             && let Some(finished) = self.ledger.snapshot(job).and_then(|snapshot| snapshot.finished_at)
         {
@@ -377,6 +353,7 @@ impl State {
         if let Some(position) = dropped {
             self.drop_at(position);
         }
+        is_over
     }
 
     fn drop_at(&mut self, position: u64) {

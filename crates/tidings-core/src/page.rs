@@ -66,8 +66,9 @@ mod tests {
         json::Json,
         ledger::{Intent, Opening, Write},
         log::{EventLog as _, Limit, Scope},
-        memory::{MemoryLog, Retention},
+        memory::MemoryLog,
         names::JobId,
+        retention::Retention,
         snapshot::State,
         time::Timestamp,
     };
