@@ -82,7 +82,7 @@ pub(crate) struct Options {
 /// In the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// The paths inside that everything passes through: the benchmarks of tidings-core.
+    /// The paths inside that everything passes through: `cargo bench --package xtask`.
     Paths,
     /// Instructions of the server for what it does most; left out where there is no Valgrind.
     Instructions,

@@ -1,4 +1,4 @@
-//! What the paths inside cost that every event, every submission and every request takes: `cargo bench -p tidings-core`.
+//! What the paths inside cost that every event, every submission and every request takes: `cargo bench -p xtask`.
 
 mod append;
 mod encode;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
+// What `tidings-server` has: a good part of what an event costs is the memory that it is kept in.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -1,4 +1,4 @@
-//! The paths inside that everything passes through, as the benchmarks of the core measure them.
+//! The paths inside that everything passes through, as `benches/paths` measures them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,14 +19,11 @@ const FOLDER_VARIABLE: &str = "CRITERION_HOME";
 pub(super) fn measure(target: &Path) -> Result<Turns> {
     let folder = target.join("criterion");
     let began = SystemTime::now();
-    println!("   cargo bench --package tidings-core");
+    println!("   cargo bench --package xtask");
     let mut command = cargo();
-    command
-        .args(["bench", "--package", "tidings-core", "--", "--quiet"])
-        .env(FOLDER_VARIABLE, &folder)
-        .stdout(Stdio::null());
+    command.args(["bench", "--package", "xtask", "--", "--quiet"]).env(FOLDER_VARIABLE, &folder).stdout(Stdio::null());
     if !command.status().map_err(|error| format!("can't run cargo: {error}"))?.success() {
-        return Err("the benchmarks of tidings-core have failed".into());
+        return Err("the benchmarks of the paths have failed".into());
     }
     let mut turns = Turns::default();
     let mut found = Vec::new();
