@@ -43,12 +43,15 @@ pub(crate) fn padded<const N: usize>(mut number: u64) -> [u8; N] {
 
 /// A number as hex digits in lower case, all of them.
 pub(crate) fn hex(number: u32) -> [u8; 8] {
-    let mut digits = [0; 8];
-    for (nth, place) in digits.iter_mut().enumerate() {
-        let digit = (number >> (28 - 4 * nth)) as u8 & 15;
-        *place = digit + if digit < 10 { b'0' } else { b'a' - 10 };
-    }
-    digits
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    // All digits at once: moved to a byte each, half of them at a time.
+    let mut digits = u64::from(number);
+    digits = (digits << 16 | digits) & 0x0000_ffff_0000_ffff;
+    digits = (digits << 8 | digits) & 0x00ff_00ff_00ff_00ff;
+    digits = (digits << 4 | digits) & 0x0f0f_0f0f_0f0f_0f0f;
+    // A digit and 6 come to 16 where it is a letter.
+    let letters = (digits + 6 * EACH) >> 4 & EACH;
+    (digits + u64::from(b'0') * EACH + u64::from(b'a' - b'0' - 10) * letters).to_be_bytes()
 }
 
 /// An object of JSON, written member by member. Nothing is escaped: names and texts are such that need it not.
