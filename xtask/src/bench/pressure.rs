@@ -48,7 +48,8 @@ enum Pressure {
     Again,
 }
 
-/// In the order in which they take their turns.
+/// In the order in which they take their turns; in every second turn it is the other way round, so that a machine that
+/// becomes slower meanwhile, or faster, speaks for none of them.
 const PRESSURES: [Pressure; 6] =
     [Pressure::None, Pressure::FullJob, Pressure::FullLog, Pressure::NeverRead, Pressure::Finished, Pressure::Again];
 
@@ -61,18 +62,19 @@ pub(super) fn measure(servers: &Servers, plan: &Plan) -> Result<Turns> {
     }
     let (mut turns, mut ratios) = (Turns::default(), Vec::new());
     for _ in 0..TURNS {
-        let mut without = None;
+        let mut taken = Vec::new();
         for (pressure, server) in &running {
             let measured = plan.least_disturbed(|| pressure.turn(server, plan))?;
             turns.judge(&measured);
             let name = pressure.name();
             turns.add(&format!("{name}: server CPU per delivery"), Unit::Nanoseconds, measured.cpu_per_delivery());
             turns.add(&format!("{name}: delay, p99"), Unit::Nanoseconds, measured.delay(0.99));
-            match &without {
-                None => without = Some(measured),
-                Some(without) => ratios.push((*pressure, Ratios::of(&measured, without))),
-            }
+            taken.push((*pressure, measured));
         }
+        if let Some((_, without)) = taken.iter().find(|(pressure, _)| *pressure == Pressure::None) {
+            ratios.extend(taken.iter().map(|(pressure, measured)| (*pressure, Ratios::of(measured, without))));
+        }
+        running.reverse();
     }
     for pressure in PRESSURES.into_iter().skip(1) {
         let of_it = || ratios.iter().filter(|(other, _)| *other == pressure).map(|(_, ratios)| ratios);
