@@ -150,7 +150,7 @@ impl Body {
         response
     }
 
-    /// Wraps any body.
+    /// Wraps any body. Where its size hint says that it is too large, it is refused without being read.
     pub fn wrap<B>(body: B) -> Self
     where
         B: HttpBody<Data = Bytes> + Send + 'static,

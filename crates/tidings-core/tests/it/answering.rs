@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use tidings_core::{
-    Answer, Answering, Body, Context, Endpoint, Error, Limit, Mount, Notifier, Problem, ProblemKind, Reach, State,
-    Target,
+    Answer, Answering, Body, Context, Endpoint, Error, JobId, Limit, Mount, Notifier, Problem, ProblemKind, Reach,
+    State, Target,
 };
 
 use crate::support::{Ask, Server};
@@ -242,6 +242,48 @@ impl http_body::Body for Said {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_is_answered_the_same_by_whichever_way_it_is_taken() {
+    let server = Server::start(|host| host.with_base("/tidings"));
+    let (job, token) = server.open().await;
+    let path = format!("/jobs/{job}/events");
+    let report = |path: &str| Ask::post(path).header("tidings-report-token", &token);
+    // None of these appends anything, so that each can be asked twice.
+    let taken: [&dyn Fn() -> Ask; 9] = [
+        &|| report(&path).json("[]"),
+        &|| report(&format!("/tidings{path}")).json("[]"),
+        &|| Ask::post(&path).header("authorization", &format!("Bearer {token}")).json("[]"),
+        &|| report(&path).body("[]".into()),
+        &|| report(&path).header("report-seq", "1").json("[]"),
+        &|| report(&path).header("report-seq", "3").json(r#"{"type":"tick"}"#),
+        &|| report(&path).json("{"),
+        &|| report(&path).json(r#"{"type":"queued"}"#),
+        &|| report(&path).body(Body::wrap(Said((1 << 20) + 1))),
+    ];
+    for (nth, ask) in taken.iter().enumerate() {
+        let reply = server.ask_as_report(ask()).await.unwrap_or_else(|| panic!("{nth} is not taken"));
+        assert_eq!(reply, server.ask(ask()).await, "{nth}");
+    }
+    let unknown = JobId::new();
+    for (ask, status) in [
+        (Ask::post(&path).json("[]"), 401),
+        (Ask::post(&path).header("tidings-report-token", "wrong").json("[]"), 401),
+        (report(&format!("/jobs/{unknown}/events")).json("[]"), 404),
+        (report(&format!("{path}/")).json("[]"), 404),
+        (report(&format!("/jobs/{job}/cancel")).header("origin", "http://elsewhere").json("{}"), 403),
+        (report(&path).header("origin", "http://elsewhere").json("[]"), 403),
+        (report(&path).header("content-type", "text/plain").body("[]".into()), 415),
+        (report(&path).header("report-seq", "x").json("[]"), 400),
+        (report(&path).header("content-type", "application/x-ndjson").body("\n".into()), 200),
+        (Ask::get(&path).header("tidings-report-token", &token), 405),
+    ] {
+        let request = ask.into_request();
+        assert!(server.host.take_report(&request).is_none(), "{status}");
+        let reply = server.answer(request).await;
+        assert_eq!(reply.status, status, "{reply:?}");
     }
 }
 

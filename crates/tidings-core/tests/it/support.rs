@@ -3,7 +3,7 @@
 use std::{future::poll_fn, pin::Pin, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use serde_json::Value;
 use tidings_core::{
@@ -43,9 +43,18 @@ impl Server {
     }
 
     pub(crate) async fn ask(&self, ask: Ask) -> Reply {
-        let response = self.host.clone().call(ask.into_request()).await.expect("hosts never err");
-        let (parts, body) = response.into_parts();
-        Reply { status: parts.status, headers: parts.headers, body: collect(body).await }
+        self.answer(ask.into_request()).await
+    }
+
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Reply {
+        Reply::of(self.host.clone().call(request).await.expect("hosts never err")).await
+    }
+
+    /// The same for a report whose head is looked at where it lies; nothing where it is none of those.
+    pub(crate) async fn ask_as_report(&self, ask: Ask) -> Option<Reply> {
+        let request = ask.into_request();
+        let report = self.host.take_report(&request)?;
+        Some(Reply::of(report.answer(request.into_body()).await).await)
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
@@ -154,7 +163,7 @@ impl Ask {
         Self(self.0, body)
     }
 
-    fn into_request(self) -> Request<Body> {
+    pub(crate) fn into_request(self) -> Request<Body> {
         let mut request = self.0.body(self.1).expect("a request");
         request.headers_mut().entry("host").or_insert(http::HeaderValue::from_static("localhost"));
         request
@@ -167,7 +176,7 @@ impl Ask {
 }
 
 /// An answer.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -175,6 +184,11 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    async fn of(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        Self { status: parts.status, headers: parts.headers, body: collect(body).await }
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
