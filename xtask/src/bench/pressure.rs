@@ -15,8 +15,8 @@ use crate::Result;
 /// The load.
 const STREAMS: usize = 500;
 const PACE: f64 = 100.0;
-/// Whatever the pressure is, so many turns are taken of each in turn.
-const TURNS: usize = 5;
+/// Whatever the pressure is, so many turns are taken of each in turn: as many one way round as the other.
+const TURNS: usize = 6;
 /// So many events a job has before anybody follows it: more than [`KEPT_EVENTS`], and more than the buffers of a socket
 /// that is never read can take.
 const HISTORY: usize = 1200;
