@@ -1,5 +1,7 @@
 //! What a load costs under pressure, beside the same load without: it should make next to no difference.
 
+use std::time::Duration;
+
 use super::api::Api;
 use super::crowd::Idle;
 use super::figures::Unit;
@@ -15,8 +17,11 @@ use crate::Result;
 /// The load.
 const STREAMS: usize = 500;
 const PACE: f64 = 100.0;
-/// Whatever the pressure is, so many turns are taken of each in turn: as many one way round as the other.
-const TURNS: usize = 6;
+/// Whatever the pressure is, so many turns are taken of each in turn, as many one way round as the other: many short
+/// ones, as a machine that is shared is slower for some of them.
+const TURNS: usize = 12;
+const WARM_UP: Duration = Duration::from_millis(500);
+const TIME: Duration = Duration::from_millis(1500);
 /// So many events a job has before anybody follows it: more than [`KEPT_EVENTS`], and more than the buffers of a socket
 /// that is never read can take.
 const HISTORY: usize = 1200;
@@ -64,15 +69,20 @@ pub(super) fn measure(servers: &Servers, plan: &Plan) -> Result<Turns> {
     for _ in 0..TURNS {
         let mut taken = Vec::new();
         for (pressure, server) in &running {
-            let measured = plan.least_disturbed(|| pressure.turn(server, plan))?;
+            let measured = plan.least_disturbed(|| pressure.turn(server))?;
             turns.judge(&measured);
             let name = pressure.name();
             turns.add(&format!("{name}: server CPU per delivery"), Unit::Nanoseconds, measured.cpu_per_delivery());
             turns.add(&format!("{name}: delay, p99"), Unit::Nanoseconds, measured.delay(0.99));
             taken.push((*pressure, measured));
         }
-        if let Some((_, without)) = taken.iter().find(|(pressure, _)| *pressure == Pressure::None) {
-            ratios.extend(taken.iter().map(|(pressure, measured)| (*pressure, Ratios::of(measured, without))));
+        let of = |wanted: Pressure| taken.iter().filter(move |(pressure, _)| *pressure == wanted);
+        let once: Vec<_> = of(Pressure::None).map(|(_, measured)| measured).collect();
+        let both: Vec<_> = once.iter().copied().chain(of(Pressure::Again).map(|(_, measured)| measured)).collect();
+        for (pressure, measured) in &taken {
+            // What is without pressure itself can't be its own measure.
+            let without = if *pressure == Pressure::Again { &once } else { &both };
+            ratios.push((*pressure, Ratios::of(measured, without)));
         }
         running.reverse();
     }
@@ -97,11 +107,12 @@ struct Ratios {
 }
 
 impl Ratios {
-    fn of(measured: &Measured, without: &Measured) -> Self {
-        Self {
-            cpu: measured.cpu_per_delivery() / without.cpu_per_delivery(),
-            delay: measured.delay(0.99) / without.delay(0.99),
-        }
+    /// Beside the mean of those without.
+    fn of(measured: &Measured, without: &[&Measured]) -> Self {
+        let beside = |value: fn(&Measured) -> f64| {
+            value(measured) * without.len() as f64 / without.iter().copied().map(value).sum::<f64>()
+        };
+        Self { cpu: beside(Measured::cpu_per_delivery), delay: beside(|measured| measured.delay(0.99)) }
     }
 }
 
@@ -139,7 +150,7 @@ impl Pressure {
     }
 
     /// Runs the load on a new job.
-    fn turn(self, server: &Server, plan: &Plan) -> Result<Measured> {
+    fn turn(self, server: &Server) -> Result<Measured> {
         let job = open_one(server)?;
         let mut api = Api::connect(server.address())?;
         api.fill(&job, HISTORY, SIZE)?;
@@ -151,8 +162,8 @@ impl Pressure {
             after: OPENED + HISTORY as u64,
             size: SIZE,
             pace: Pace::PerSecond(PACE),
-            warm_up: plan.warm_up,
-            time: plan.time,
+            warm_up: WARM_UP,
+            time: TIME,
         };
         let measured = load.run(server)?;
         drop(never_read);
