@@ -97,6 +97,7 @@ mod update;
 
 mod answer;
 mod backoff;
+mod deadline;
 mod http_client;
 mod dial;
 mod pages;

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{BoxError, Error, ErrorKind};
+use crate::{
+    deadline,
+    error::{BoxError, Error, ErrorKind},
+};
 
 /// Calls `f` over and over until it has a result, is cancelled, or time is up.
 ///
@@ -58,7 +61,7 @@ where
     Fut: Future<Output = Result<Option<T>, E>>,
     E: Into<BoxError>,
 {
-    let deadline = timeout.into().and_then(|timeout| Instant::now().checked_add(timeout));
+    let deadline = timeout.into().and_then(|timeout| deadline::after(Instant::now(), timeout));
     let mut last_error = None;
 
     let calls = async {
@@ -72,19 +75,13 @@ where
         }
         None
     };
-    let time_is_up = async {
-        match deadline {
-            Some(deadline) => sleep_until(deadline).await,
-            None => std::future::pending().await,
-        }
-    };
 
     // The calls come first, so that a result is not lost to a deadline or a cancellation of the same moment.
     tokio::select! {
         biased;
         result = calls => return Ok(result),
         () = cancel.cancelled() => return Ok(None),
-        () = time_is_up => {}
+        () = deadline::reached(deadline) => {}
     }
     let error = Error::new(ErrorKind::Timeout, "polling ended without a result in time");
     Err(match last_error {

@@ -2,15 +2,16 @@
 
 use std::{pin::Pin, time::Duration};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::reader::Reader;
-use crate::update::Turn;
+use crate::{deadline, update::Turn};
 
 /// When better transports are tried again, and the try that is under way.
 pub(super) struct Climb {
     interval: Duration,
-    at: Instant,
+    /// When the next one is due, if ever.
+    at: Option<Instant>,
     probe: Option<Probe>,
 }
 
@@ -19,7 +20,7 @@ type Probe = Pin<Box<dyn Future<Output = Option<(Reader, Turn)>> + Send>>;
 impl Climb {
     /// The first try is due after one interval.
     pub(super) fn new(interval: Duration) -> Self {
-        Self { interval, at: Instant::now() + interval, probe: None }
+        Self { interval, at: deadline::after(Instant::now(), interval), probe: None }
     }
 
     /// Comes back with a reader that has shown that it works, and what it brought. `readers` are those to try, the best
@@ -30,8 +31,8 @@ impl Climb {
             let probe = match &mut self.probe {
                 Some(probe) => probe,
                 None => {
-                    sleep_until(self.at).await;
-                    self.at = Instant::now() + self.interval;
+                    deadline::reached(self.at).await;
+                    self.at = deadline::after(Instant::now(), self.interval);
                     self.probe.insert(Box::pin(first_of(readers())))
                 }
             };

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use tidings_core::{Cursor, JobId};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     client::Client,
+    deadline,
     error::{Error, ErrorKind},
     follower::Source,
     transport::Transport,
@@ -66,23 +67,20 @@ impl Source for Following {
     async fn next(&mut self) -> Option<Result<Update, Error>> {
         let Setup { timeout, ref cancel, .. } = self.setup;
         let begun = Instant::now();
-        let deadline = timeout.map(|timeout| *self.deadline.get_or_insert_with(|| begun + timeout));
+        if self.deadline.is_none() {
+            self.deadline = timeout.and_then(|timeout| deadline::after(begun, timeout));
+        }
+        let deadline = self.deadline;
         let cancel = cancel.clone();
         if cancel.is_cancelled() {
             return None;
         }
         if deadline.is_none_or(|deadline| begun < deadline) {
-            let time_is_up = async {
-                match deadline {
-                    Some(deadline) => sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
                 item = self.item() => return item.transpose(),
                 () = cancel.cancelled() => return None,
-                () = time_is_up => {}
+                () = deadline::reached(deadline) => {}
             }
         }
         let error = Error::new(ErrorKind::Timeout, "the job was not over in time");

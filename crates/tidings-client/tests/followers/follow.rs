@@ -218,6 +218,19 @@ async fn a_timeout_ends_it_with_what_went_wrong_last() {
     assert_eq!(server.seen().len(), so_far);
 }
 
+/// `Duration::MAX` is how many say "never".
+#[tokio::test(start_paused = true)]
+async fn times_that_no_clock_goes_to_never_come() {
+    let events = history(3);
+    let mut config = Config::default();
+    config.climb_interval = Duration::MAX;
+    let first = [Reply::new(502).to("/sse").always(), next_page(&events).to("/long-poll")];
+    let (server, http) = Server::new(config, first.into_iter().chain(usual(&events)));
+    let mut follow = following(http, &events).with_transports([Sse, LongPoll]).with_timeout(Duration::MAX);
+    read_all(&mut follow, &events, &[LongPoll]).await;
+    assert_eq!(seconds(&server, Sse).len(), 2, "it was left, and is not tried again");
+}
+
 #[tokio::test(start_paused = true)]
 async fn cancelling_ends_it_as_if_the_job_were_over() {
     let events = history(3);
