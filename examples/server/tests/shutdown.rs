@@ -13,8 +13,8 @@ use rustix::process::Signal;
 use serde_json::json;
 use support::{Answer, Server, ends, lives, rest};
 
-const WAITS: &str = "[limits]\ngrace_seconds = 1\n\
-    [[pipelines.mine.steps]]\nname = \"wait\"\ncommand = [\"sh\", \"-c\", \"setsid sleep 300 & echo $!; wait\"]\n";
+const WAITS: &str =
+    "[[pipelines.mine.steps]]\nname = \"wait\"\ncommand = [\"sh\", \"-c\", \"setsid sleep 300 & echo $!; wait\"]\n";
 
 #[test]
 fn a_server_that_lives_says_so() {
@@ -37,12 +37,14 @@ fn only_the_names_that_the_server_goes_by_are_answered() {
     assert_eq!(ask(&format!("127.0.0.1:{port}")).status, 200);
     assert_eq!(ask(&format!("localhost:{port}")).status, 200);
     assert_eq!(ask("jobs.example.org").status, 200);
+    assert_eq!(ask(&format!("jobs.example.org:{port}")).status, 200);
+    ask("jobs.example.org:1").assert_problem(421, "wrong-host");
     ask("elsewhere.example.org").assert_problem(421, "wrong-host");
 }
 
 #[test]
 fn at_sigterm_jobs_have_their_grace_and_the_server_answers_until_it_ends() {
-    let mut server = Server::start(WAITS);
+    let mut server = Server::start(&format!("[limits]\ngrace_seconds = 1\n{WAITS}"));
     let id = server.submit("mine");
     let pid = server.first_line(&id);
     let mut stream = server.connect();
@@ -66,6 +68,20 @@ fn at_sigterm_jobs_have_their_grace_and_the_server_answers_until_it_ends() {
     assert_eq!(rest(&mut stream), b"", "the idle connection is closed without a word");
     assert!(!lives(&pid));
     assert!(TcpStream::connect(server.address).is_err());
+}
+
+#[test]
+fn a_second_signal_cuts_off_what_the_first_has_given_grace() {
+    let mut server = Server::start(&format!("[limits]\ngrace_seconds = 3600\n{WAITS}"));
+    let id = server.submit("mine");
+    let pid = server.first_line(&id);
+    server.signal(Signal::INT);
+    while server.get("/readyz").status == 200 {}
+    assert!(lives(&pid));
+    // One that comes at once may be the same, passed on by somebody.
+    let status = server.ended_while(|server| server.signal(Signal::TERM));
+    assert_eq!(status.code(), Some(1));
+    ends(&pid);
 }
 
 #[test]

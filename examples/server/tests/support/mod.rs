@@ -129,12 +129,18 @@ impl Server {
 
     /// Waits for the process to end.
     pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.ended_while(|_| ())
+    }
+
+    /// Waits for the process to end, and does this over and over meanwhile.
+    pub(crate) fn ended_while(&mut self, meanwhile: impl Fn(&Self)) -> ExitStatus {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {
                 return status;
             }
             assert!(begun.elapsed() < HANGS, "it does not end");
+            meanwhile(self);
             std::thread::sleep(LOOK);
         }
     }
