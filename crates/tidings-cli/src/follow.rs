@@ -1,16 +1,22 @@
 //! `tidings follow`: jobs, until they are over.
 
-use std::{collections::HashSet, io, pin::pin};
+use std::{collections::HashSet, io, pin::pin, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use tidings_client::{Client, Error, EventType, JobId, State, Update};
-use tokio::time::timeout;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 
 use crate::{
     arguments::{Follow, Reading, SOON, Server},
     exit::{Exit, with_causes},
     show::{Show, say},
 };
+
+/// People are told so often that nothing comes for now, and why, and not with each try.
+const TROUBLE_AGAIN: Duration = Duration::from_secs(60);
 
 /// Follows all of them at once.
 pub(crate) async fn run(server: Server, options: Follow) -> Exit {
@@ -51,8 +57,11 @@ async fn find(server: &Server, job: JobId) -> Result<(), Error> {
 
 /// Follows jobs over one client, and shows what comes.
 pub(crate) async fn follow(client: &Client, jobs: &[JobId], reading: &Reading) -> Exit {
+    let (tell, mut troubles) = mpsc::unbounded_channel();
     let follows = jobs.iter().enumerate().map(|(lane, job)| {
-        let mut follow = client.follow(*job);
+        let tell = tell.clone();
+        // Nobody needs to know any more once this has ended.
+        let mut follow = client.follow(*job).on_pause(move |why| drop(tell.send(explain(why))));
         if !reading.transports.is_empty() {
             follow = follow.with_transports(reading.transports.iter().copied());
         }
@@ -62,7 +71,19 @@ pub(crate) async fn follow(client: &Client, jobs: &[JobId], reading: &Reading) -
     let mut show = Show::new(jobs, reading.json);
     // How each has ended so far: one that has not, was not followed to its end.
     let mut exits = vec![Exit::REFUSED; jobs.len()];
-    while let Some((lane, update)) = updates.next().await {
+    let mut told_at: Option<Instant> = None;
+    loop {
+        let next = tokio::select! {
+            Some(why) = troubles.recv() => {
+                if told_at.is_none_or(|at| at.elapsed() >= TROUBLE_AGAIN) {
+                    told_at = Some(Instant::now());
+                    show.note(&format!("{why}; asking again"));
+                }
+                continue;
+            }
+            next = updates.next() => next,
+        };
+        let Some((lane, update)) = next else { break };
         let (Some(job), Some(exit)) = (jobs.get(lane), exits.get_mut(lane)) else { continue };
         match update {
             Ok(update) => {

@@ -40,6 +40,14 @@ impl Show {
         }
     }
 
+    /// Says something of the server.
+    pub(crate) fn note(&self, text: &str) {
+        match self {
+            Self::Bars(bars) => bars.above(|| say(text)),
+            Self::Json | Self::Lines(_) => say(text),
+        }
+    }
+
     /// Shows that a job can't be followed any more.
     pub(crate) fn lost(&mut self, lane: usize) {
         if let Self::Bars(bars) = self {

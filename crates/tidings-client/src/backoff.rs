@@ -64,6 +64,11 @@ impl Backoff {
     }
 
     /// What went wrong last, if it has not gone well since.
+    pub(crate) fn last(&self) -> Option<&Error> {
+        self.last.as_ref()
+    }
+
+    /// The same, for the caller to keep.
     pub(crate) fn take_last(&mut self) -> Option<Error> {
         self.last.take()
     }

@@ -48,7 +48,10 @@ pub(crate) fn check(uri: &Uri) -> Result<(), Error> {
     if uri.scheme() == Some(&Scheme::HTTP) && uri.host().is_some_and(|host| !host.is_empty()) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::InvalidInput, format!("{uri} is not the URL of an http server")))
+    Err(Error::new(
+        ErrorKind::InvalidInput,
+        format!("{uri} is not the URL of an http server, such as http://127.0.0.1:7330"),
+    ))
 }
 
 /// The value that a URL has for a parameter, as it is spelled there.

@@ -104,10 +104,12 @@ async fn a_server_that_goes_away_and_comes_back_is_followed_on() {
     let mut program = Tidings::start(&format!("http://{}", proxy.address()), &["follow", &job]);
     assert_eq!(program.line().await, "waiting");
     proxy.set(Mode::Down).await.expect("it closes");
+    program.says("; asking again").await;
     server.client().cancel(job.parse().expect("an id"), None).await.expect("it is taken");
     proxy.set(Mode::Pass).await.expect("it opens");
     let ended = program.end().await;
     assert_eq!((ended.code, ended.stdout.as_str()), (3, ""));
+    assert!(!ended.stderr.contains("asking again"), "it is said once: {}", ended.stderr);
 }
 
 #[tokio::test]

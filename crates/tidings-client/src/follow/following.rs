@@ -1,6 +1,6 @@
 //! What a [`Follow`](super::Follow) does, step by step.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use tidings_core::{Cursor, JobId};
 use tokio::time::{Instant, sleep};
@@ -30,6 +30,17 @@ pub(super) struct Setup {
     pub(super) after: Option<Cursor>,
     pub(super) timeout: Option<Duration>,
     pub(super) cancel: CancellationToken,
+    pub(super) told: Told,
+}
+
+/// Who is told why there is a pause, if anybody is.
+#[derive(Clone, Default)]
+pub(super) struct Told(pub(super) Option<Arc<dyn Fn(&Error) + Send + Sync>>);
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Told").field(&self.0.is_some()).finish()
+    }
 }
 
 /// A job that is being followed.
@@ -136,7 +147,8 @@ impl Following {
         match job {
             Ok(job) => {
                 let config = client.http().config();
-                let silence = heartbeat.map_or(config.idle_timeout, |beat| beat + config.first_byte_timeout);
+                let silence =
+                    heartbeat.map_or(config.idle_timeout, |beat| beat.saturating_add(config.first_byte_timeout));
                 let ladder = Ladder::new(transports, &job, client.base())?;
                 let reader = Reader::new(client.http(), ladder.current(), self.cursor, silence);
                 self.reading = Some(Reading { ladder, reader, climb: None, silence });
@@ -215,7 +227,11 @@ impl Following {
     }
 
     async fn pause(&mut self, error: Error) -> Result<(), Error> {
-        sleep(self.backoff.failed(error)?).await;
+        let pause = self.backoff.failed(error)?;
+        if let (Some(tell), Some(why)) = (&self.setup.told.0, self.backoff.last()) {
+            tell(why);
+        }
+        sleep(pause).await;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod reader;
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -16,7 +17,7 @@ use futures_util::StreamExt;
 use tidings_core::{Cursor, JobId, Snapshot};
 use tokio_util::sync::CancellationToken;
 
-use self::following::{Following, Setup};
+use self::following::{Following, Setup, Told};
 use crate::{client::Client, error::Error, follower::Follower, transport::Transport, update::Update};
 
 /// Follows one job to its end, over whichever transport works, and never loses its place.
@@ -58,6 +59,7 @@ impl Follow {
             after: None,
             timeout: None,
             cancel: CancellationToken::new(),
+            told: Told::default(),
         };
         Self { setup, running: None, transport: None, snapshot: None }
     }
@@ -93,6 +95,17 @@ impl Follow {
     #[must_use]
     pub fn with_cancel(mut self, cancel: CancellationToken) -> Self {
         self.setup.cancel = cancel;
+        self
+    }
+
+    /// Calls this with what went wrong, each time that there is a pause before it asks again: the server is away or has no
+    /// room, say. It goes on all the same; this is for people who wait, and wonder. Where it goes on at once, over another
+    /// transport say, nothing is told.
+    ///
+    /// It is called while the follow is polled, and must not block. A later one takes the place of an earlier one.
+    #[must_use]
+    pub fn on_pause(mut self, tell: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+        self.setup.told = Told(Some(Arc::new(tell)));
         self
     }
 

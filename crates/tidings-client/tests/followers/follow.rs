@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::support::{Reply, SECOND, Server, Step, block, blocks, history, job_json, next_page, page, texts, url};
+use crate::support::{
+    Reply, SECOND, Server, Step, block, blocks, history, job_json, next_page, nothing_new, page, texts, url,
+};
 use Transport::{LongPoll, ShortPoll, Sse};
 use tidings_client::{
     CancellationToken, Client, Config, Cursor, ErrorKind, Event, Follow, HttpClient, State, Transport, Update,
@@ -218,14 +220,31 @@ async fn a_timeout_ends_it_with_what_went_wrong_last() {
     assert_eq!(server.seen().len(), so_far);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_wants_to_know_is_told_why_it_waits() {
+    let events = history(3);
+    let (_, follow) = server(&events, [Reply::new(502).always()]);
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut follow =
+        follow.with_timeout(60 * SECOND).on_pause(move |why| tell.send(why.to_string()).expect("it is read below"));
+    assert!(read(&mut follow).await.error.is_some());
+    drop(follow);
+    let told: Vec<_> = told.iter().collect();
+    assert!(told.len() > 1 && told.iter().all(|why| why.contains("502")), "{told:?}");
+}
+
 /// `Duration::MAX` is how many say "never".
 #[tokio::test(start_paused = true)]
 async fn times_that_no_clock_goes_to_never_come() {
     let events = history(3);
     let mut config = Config::default();
-    config.climb_interval = Duration::MAX;
-    let first = [Reply::new(502).to("/sse").always(), next_page(&events).to("/long-poll")];
-    let (server, http) = Server::new(config, first.into_iter().chain(usual(&events)));
+    (config.climb_interval, config.first_byte_timeout) = (Duration::MAX, Duration::MAX);
+    // For longer than it usually takes until a better transport is tried again.
+    let nothing = (0..4).map(|_| nothing_new(events[1].cursor()).after(25 * SECOND).to("/long-poll"));
+    let pages = [next_page(&events[..2]).to("/long-poll")].into_iter().chain(nothing);
+    let pages = pages.chain([next_page(&events[2..]).to("/long-poll")]);
+    let broken = Reply::new(502).to("/sse").always();
+    let (server, http) = Server::new(config, pages.chain([broken]).chain(usual(&events)));
     let mut follow = following(http, &events).with_transports([Sse, LongPoll]).with_timeout(Duration::MAX);
     read_all(&mut follow, &events, &[LongPoll]).await;
     assert_eq!(seconds(&server, Sse).len(), 2, "it was left, and is not tried again");
