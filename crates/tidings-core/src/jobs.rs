@@ -218,13 +218,23 @@ impl Jobs {
 
     fn check(&self, kind: &Kind, input: &crate::json::Json) -> Result<(), Problem> {
         let Some(registered) = self.0.kinds.get(kind) else {
-            return Err(Problem::new(ProblemKind::UnknownKind, format!("no jobs of kind {kind} are run here")));
+            return Err(self.not_run_here(kind));
         };
         // A worker's panic is its own, and whoever submits gets an answer.
         let checked = std::panic::catch_unwind(AssertUnwindSafe(|| registered.worker.check(input)));
         let checked =
             checked.map_err(|_| Problem::new(ProblemKind::Internal, "the look at the input has broken off"))?;
         checked.map_err(|why| Problem::new(ProblemKind::InvalidInput, why))
+    }
+
+    fn not_run_here(&self, kind: &Kind) -> Problem {
+        let mut kinds: Vec<_> = self.0.kinds.keys().map(Kind::as_str).collect();
+        kinds.sort_unstable();
+        let known = if kinds.is_empty() { String::new() } else { format!(", but of {}", kinds.join(", ")) };
+        let detail = format!(
+            "no jobs of kind {kind} are run here{known}; one that runs elsewhere is submitted with \"worker\": \"external\""
+        );
+        Problem::new(ProblemKind::UnknownKind, detail)
     }
 
     pub(crate) fn enqueue(&self, job: JobId) {

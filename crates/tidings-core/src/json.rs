@@ -118,6 +118,13 @@ impl From<&str> for Json {
     }
 }
 
+impl From<String> for Json {
+    /// The text as a JSON string.
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
 impl Serialize for Json {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let raw: &RawValue = serde_json::from_slice(&self.0).map_err(serde::ser::Error::custom)?;

@@ -53,7 +53,7 @@ impl HostNames {
     fn look_up<'h>(&self, host: &'h str) -> Result<&'h str, Problem> {
         match &self.0 {
             Some(names) if !names.iter().any(|name| name.eq_ignore_ascii_case(host)) => {
-                Err(Problem::new(ProblemKind::WrongHost, format!("no requests for {host:?} are answered here")))
+                Err(Problem::new(ProblemKind::WrongHost, format!("this host is not known to go by the name {host:?}")))
             }
             _ => Ok(host),
         }

@@ -65,7 +65,8 @@ impl Reporting {
 
 /// Looks at whether the sender may report this job, and at what the body is.
 fn admit(host: &Host, headers: &HeaderMap, job: JobId) -> Result<MediaType, Problem> {
-    let token = token(headers).ok_or_else(|| Problem::from(ProblemKind::Unauthorized))?;
+    let missing = "no token has come: the report.token of the job's submission belongs into Authorization: Bearer";
+    let token = token(headers).ok_or_else(|| Problem::new(ProblemKind::Unauthorized, missing))?;
     host.jobs().authorize(job, token)?;
     bodies::media_type(headers)
 }
