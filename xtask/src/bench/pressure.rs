@@ -59,7 +59,9 @@ const PRESSURES: [Pressure; 6] =
     [Pressure::None, Pressure::FullJob, Pressure::FullLog, Pressure::NeverRead, Pressure::Finished, Pressure::Again];
 
 pub(super) fn measure(servers: &Servers, plan: &Plan) -> Result<Turns> {
-    println!("   {STREAMS} streams on one job, {PACE} events a second, {TURNS} turns; {FINISHED} jobs are run first");
+    println!(
+        "   {STREAMS} streams on one job, {PACE} events a second, {TURNS} turns of {TIME:?}; {FINISHED} jobs are run first"
+    );
     let servers = PRESSURES.map(|pressure| pressure.start(servers));
     let mut running = Vec::new();
     for (pressure, server) in PRESSURES.into_iter().zip(servers) {
@@ -107,10 +109,11 @@ struct Ratios {
 }
 
 impl Ratios {
-    /// Beside the mean of those without.
+    /// Beside the geometric mean of those without, so that a ratio and its inverse are as likely where it is chance.
     fn of(measured: &Measured, without: &[&Measured]) -> Self {
         let beside = |value: fn(&Measured) -> f64| {
-            value(measured) * without.len() as f64 / without.iter().copied().map(value).sum::<f64>()
+            let logarithms: f64 = without.iter().copied().map(value).map(f64::ln).sum();
+            value(measured) / (logarithms / without.len() as f64).exp()
         };
         Self { cpu: beside(Measured::cpu_per_delivery), delay: beside(|measured| measured.delay(0.99)) }
     }
