@@ -20,8 +20,9 @@ pub(crate) const CHUNK: usize = 64 * 1024;
 const KEPT: usize = 4 * CHUNK;
 const KEPT_FOR: Duration = Duration::from_secs(5);
 
-/// About what a framing adds to an event.
-const FRAME: usize = 64;
+/// As much as a framing and a coding add to most events, and ask for before they begin: with less room the half of an event
+/// would have to move.
+const FRAME: usize = 128;
 
 /// What events are encoded with.
 pub(crate) type Encoding = (&'static Framing, Coding);
