@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    hint::black_box,
     sync::{Arc, OnceLock},
 };
 
@@ -102,6 +103,11 @@ impl History {
     pub(crate) fn last_position(&self) -> u64 {
         let last = self.open.last().or_else(|| self.sealed.back()?.last()).map(|entry| entry.position);
         last.or(self.dropped.as_ref().map(|dropped| dropped.position)).unwrap_or_default()
+    }
+
+    /// Looks at where the next event goes, so that it is near by then.
+    pub(crate) fn touch(&self) {
+        black_box(self.last_position());
     }
 
     /// Takes the oldest event out and folds it into what was dropped: `count` events of the whole log by now.

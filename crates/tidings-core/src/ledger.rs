@@ -425,6 +425,14 @@ impl<K: Default> Ledger<K> {
         entry.reporter.map(|reporter| (reporter, entry.received))
     }
 
+    /// Looks at what the next write to a job changes, so that it is near by then, and lets `kept` do so too.
+    pub(crate) fn touch(&self, job: JobId, kept: impl FnOnce(&K)) {
+        if let Some(entry) = self.jobs.get(&job) {
+            entry.snapshot.touch();
+            kept(&entry.kept);
+        }
+    }
+
     /// What a write has come to, for whoever wrote it.
     pub(crate) fn appended(&self, job: JobId) -> Option<Appended> {
         self.jobs.get(&job).map(Entry::appended)
