@@ -35,7 +35,9 @@ pub(super) struct Setup {
 
 /// Who is told why there is a pause, if anybody is.
 #[derive(Clone, Default)]
-pub(super) struct Told(pub(super) Option<Arc<dyn Fn(&Error) + Send + Sync>>);
+pub(super) struct Told(pub(super) Option<Arc<Tell>>);
+
+type Tell = dyn Fn(&Error) + Send + Sync;
 
 impl fmt::Debug for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
