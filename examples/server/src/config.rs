@@ -44,7 +44,8 @@ pub struct Config {
     /// The address and port to listen on; port 0 takes a free one. 127.0.0.1:7330 by default.
     pub listen: SocketAddr,
     /// What `Host` may say besides the listening address: a request for another one is answered with 421. A name without a
-    /// port goes with none and with the one that is listened on; another port is part of the name. `*` stands for any. None by default.
+    /// port goes with none and with the one that is listened on; another port is part of the name. `*` stands for any. None
+    /// by default.
     pub hosts: Vec<String>,
     /// What every link begins with: a path such as `/tidings`, or a whole URL. Nothing by default.
     pub base: String,
