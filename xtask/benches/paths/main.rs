@@ -7,6 +7,7 @@ mod read;
 mod request;
 mod submit;
 mod support;
+mod wake;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ fn main() {
         .measurement_time(Duration::from_millis(1200))
         .configure_from_args();
     append::all(&mut criterion);
+    wake::all(&mut criterion);
     submit::all(&mut criterion);
     read::all(&mut criterion);
     request::all(&mut criterion);
