@@ -90,7 +90,7 @@ enum Phase {
 impl<S: Serve> Connection<S> {
     pub(super) fn new(shared: &Arc<Shared<S>>, stream: TcpStream, place: Place) -> Self {
         let shared = Arc::clone(shared);
-        let begin = Box::pin(Through::new(&shared).begin(stream, BytesMut::new()));
+        let begin = Box::pin(Through::begin(&shared, stream, BytesMut::new()));
         Self { shared, phase: Phase::Hyper(begin), place }
     }
 
@@ -105,7 +105,7 @@ impl<S: Serve> Connection<S> {
                 linger(socket).await;
                 None
             })),
-            Next::Request => Phase::Hyper(Box::pin(Through::new(&self.shared).begin(socket, unread))),
+            Next::Request => Phase::Hyper(Box::pin(Through::begin(&self.shared, socket, unread))),
         }
     }
 }
@@ -150,43 +150,51 @@ struct Through<S> {
 }
 
 impl<S: Serve> Through<S> {
-    fn new(shared: &Arc<Shared<S>>) -> Self {
-        Self { shared: Arc::clone(shared), activity: Arc::default(), handover: Arc::default() }
-    }
-
     /// Serves a connection, of which these bytes have been read already, until it ends or is to be taken over.
-    async fn begin(self, mut stream: TcpStream, begun: BytesMut) -> Option<Given> {
-        let limits = &self.shared.limits;
-        if begun.is_empty()
-            && let Err(error) = set_options(&stream, limits)
-        {
-            tracing::debug!(%error, "a connection ended before it began");
-            return None;
+    ///
+    /// No `async fn`, as the next one: that would keep its arguments beside what becomes of them.
+    fn begin(
+        shared: &Arc<Shared<S>>,
+        mut stream: TcpStream,
+        begun: BytesMut,
+    ) -> impl Future<Output = Option<Given>> + Send + use<S> {
+        let this = Self { shared: Arc::clone(shared), activity: Arc::default(), handover: Arc::default() };
+        async move {
+            let limits = &this.shared.limits;
+            if begun.is_empty()
+                && let Err(error) = set_options(&stream, limits)
+            {
+                tracing::debug!(%error, "a connection ended before it began");
+                return None;
+            }
+            match this.shared.closing.run_until_cancelled(read_first(&mut stream, begun, limits)).await {
+                Some(First::Http1(begun)) => return this.serve_http1(stream, begun).await,
+                // Boxed, for each is larger than what most connections need for as long as they live.
+                Some(First::Http2(begun)) => Box::pin(this.serve_http2(stream, begun)).await,
+                Some(First::Refused(refusal)) => Box::pin(refuse(stream, refusal, limits)).await,
+                Some(First::Nothing) | None => {}
+            }
+            None
         }
-        match self.shared.closing.run_until_cancelled(read_first(&mut stream, begun, limits)).await {
-            Some(First::Http1(begun)) => return self.serve_http1(stream, begun).await,
-            Some(First::Http2(begun)) => self.serve_http2(stream, begun).await,
-            Some(First::Refused(refusal)) => refuse(stream, refusal, limits).await,
-            Some(First::Nothing) | None => {}
-        }
-        None
     }
 
-    async fn serve_http1(self, stream: TcpStream, begun: Bytes) -> Option<Given> {
+    fn serve_http1(self, stream: TcpStream, begun: Bytes) -> impl Future<Output = Option<Given>> + Send {
         let limits = &self.shared.limits;
         let io = Paced::new(stream, begun, Arc::clone(&self.activity), limits.write_stall)
             .with_head_limit(limits.header)
             .with_handover(Arc::clone(&self.handover));
         let mut connection = http1_builder(limits).serve_connection(TokioIo::new(io), self.service());
-        let left = self.drive(Pin::new(&mut connection)).await;
-        let parts = connection.into_parts();
-        let (socket, unread) = parts.io.into_inner().into_parts();
-        match left {
-            // hyper reads some KiB at a time, and may not have come to all that was read before it began.
-            Some(left) => Some(Given { socket, unread: [parts.read_buf, unread].concat(), left }),
-            None => {
-                linger(socket).await;
-                None
+        async move {
+            let left = self.drive(Pin::new(&mut connection)).await;
+            let parts = connection.into_parts();
+            let (socket, unread) = parts.io.into_inner().into_parts();
+            match left {
+                // hyper reads some KiB at a time, and may not have come to all that was read before it began.
+                Some(left) => Some(Given { socket, unread: [parts.read_buf, unread].concat(), left }),
+                None => {
+                    Box::pin(linger(socket)).await;
+                    None
+                }
             }
         }
     }
@@ -236,10 +244,11 @@ impl<S: Serve> Through<S> {
             }
             let handover = (shared.limits.take_over && can_be_taken(&request)).then(|| Arc::clone(&handover));
             let shared = Arc::clone(&shared);
+            // In a box of its own, which is gone before what it says is waited for: that can be long, and for many.
+            let reply = Box::pin(async move { shared.service.reply(request).await });
             // Boxed, for hyper moves it about.
             Either::Right(Either::Right(Box::pin(async move {
-                let reply = shared.service.reply(request).await;
-                let response = match (reply, &handover) {
+                let response = match (reply.await, &handover) {
                     (Reply::Response(response), _) => response,
                     (Reply::Held(held), Some(handover)) => {
                         handover.leave(Left::Held(held));
