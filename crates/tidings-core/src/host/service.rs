@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     fmt,
     pin::Pin,
-    task::{Context as TaskContext, Poll},
+    task::{Context as TaskContext, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -111,7 +111,8 @@ impl Host {
 
     /// Answers a request. Never fails.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
-        self.reply(request).await.into_response().await
+        // The box is gone before what is held is waited for.
+        Box::pin(self.reply(request)).await.into_response().await
     }
 
     /// Answers a request, or hands out what it is to wait for. For servers that can hold a request at less than the cost of
@@ -310,18 +311,33 @@ where
 
     fn call(&mut self, request: Request<B>) -> Serving {
         let host = self.clone();
-        Serving(Box::pin(async move { host.answer(request.map(Body::wrap)).await }))
+        Serving(Stage::Replying(Box::pin(async move { host.reply(request.map(Body::wrap)).await })))
     }
 }
 
 /// A request that is being served. Dropping it has no effect on what it has written to the log by then.
-pub struct Serving(BoxFuture<'static, Response<Body>>);
+pub struct Serving(Stage);
+
+/// One after the other rather than one future for both: most of those that there are at a time are held, and then keep
+/// nothing of what it took to find out that they are to be.
+enum Stage {
+    Replying(BoxFuture<'static, Reply>),
+    Held(Held),
+}
 
 impl Future for Serving {
     type Output = Answered;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Answered> {
-        self.0.as_mut().poll(cx).map(Ok)
+        loop {
+            match &mut self.0 {
+                Stage::Replying(reply) => match ready!(reply.as_mut().poll(cx)) {
+                    Reply::Response(response) => return Poll::Ready(Ok(response)),
+                    Reply::Held(held) => self.0 = Stage::Held(held),
+                },
+                Stage::Held(held) => return Pin::new(held).poll(cx).map(|response| Ok(response.map(Body::from))),
+            }
+        }
     }
 }
 
