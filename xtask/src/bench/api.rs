@@ -36,7 +36,16 @@ impl Api {
     pub(super) fn connect(address: SocketAddrV4) -> Result<Self> {
         let connection = TcpStream::connect(address)?;
         connection.set_nodelay(true)?;
-        Ok(Self { address, connection, answers: Answers::default(), buffer: vec![0; 64 * 1024] })
+        Ok(Self::over(address, connection))
+    }
+
+    /// Uses a connection of somebody else's, to whom [`into_connection`](Self::into_connection) gives it back.
+    pub(super) fn over(address: SocketAddrV4, connection: TcpStream) -> Self {
+        Self { address, connection, answers: Answers::default(), buffer: vec![0; 64 * 1024] }
+    }
+
+    pub(super) fn into_connection(self) -> TcpStream {
+        self.connection
     }
 
     /// Opens so many jobs.
@@ -65,8 +74,13 @@ impl Api {
 
     /// Looks at a job so many times, each after the answer to the one before.
     pub(super) fn look(&mut self, job: &Job, times: usize) -> Result<()> {
-        let request = format!("GET /jobs/{} HTTP/1.1\r\nHost: {}\r\n\r\n", job.id, self.address);
+        let request = get(self.address, &format!("/jobs/{}", job.id));
         (0..times).try_for_each(|_| self.exchange(std::slice::from_ref(&request)).map(drop))
+    }
+
+    /// Polls for the first events of a job, which has some.
+    pub(super) fn poll(&mut self, job: &Job) -> Result<()> {
+        self.exchange(&[get(self.address, &format!("/jobs/{}/long-poll?after=0", job.id))]).map(drop)
     }
 
     /// Reports so many events of a job, with so many bytes of data each.
@@ -81,8 +95,7 @@ impl Api {
 
     /// Waits until the server has accepted all connections that were made before: it accepts them in their order.
     pub(super) fn wait_for_earlier(address: SocketAddrV4) -> Result<()> {
-        let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n");
-        Self::connect(address)?.exchange(&[request]).map(drop)
+        Self::connect(address)?.exchange(&[get(address, "/healthz")]).map(drop)
     }
 
     /// Sends requests, and gives the bodies of their answers. All have to succeed.
@@ -120,6 +133,11 @@ impl Job {
     pub(super) fn report(&self, address: SocketAddrV4, body: &str) -> String {
         post(address, &format!("/jobs/{}/events", self.id), Some(&self.token), body)
     }
+}
+
+/// A request for what is at this path.
+pub(super) fn get(address: SocketAddrV4, path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n")
 }
 
 fn post(address: SocketAddrV4, path: &str, token: Option<&str>, body: &str) -> String {

@@ -11,7 +11,7 @@ use rustix::io::retry_on_intr;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::answers::{Answers, Part};
-use super::api::{Api, Job};
+use super::api::{self, Api, Job};
 use super::numbers::Histogram;
 use crate::Result;
 
@@ -31,7 +31,8 @@ const SMALL_BUFFER: usize = 4096;
 pub(super) enum Wish {
     /// The events after this one, as they come.
     Stream { after: u64 },
-    /// The next event after this one, for as long as a poll may be held.
+    /// The next event after this one, for as long as a poll may be held. Answered one poll before, as most are that are held:
+    /// that leaves something behind on a connection.
     LongPoll { after: u64 },
 }
 
@@ -248,9 +249,14 @@ fn dial(
     let mut socket = TcpStream::from(socket);
     let target = match wish {
         Wish::Stream { after } => format!("sse?after={after}"),
-        Wish::LongPoll { after } => format!("long-poll?after={after}&wait=55"),
+        Wish::LongPoll { after } => {
+            let mut before = Api::over(address, socket);
+            before.poll(job)?;
+            socket = before.into_connection();
+            format!("long-poll?after={after}&wait=55")
+        }
     };
-    let request = format!("GET /jobs/{}/{target} HTTP/1.1\r\nHost: {address}\r\n\r\n", job.id);
+    let request = api::get(address, &format!("/jobs/{}/{target}", job.id));
     socket.write_all(request.as_bytes())?;
     Ok(socket)
 }
