@@ -55,7 +55,9 @@ impl Front {
             let shown = json!({ "status": transport.health.as_str(), "since": since, "lag": transport.lag });
             transports.insert(name.to_owned(), shown);
         }
-        let taken_over = json!({ "streams": self.taken_over.streams(), "polls": self.taken_over.polls() });
+        let taken_over = &self.taken_over;
+        let taken_over =
+            json!({ "streams": taken_over.streams(), "polls": taken_over.polls(), "reports": taken_over.reports() });
         let shown: Value = json!({ "status": status, "transports": transports, "taken_over": taken_over });
         Body::json(shown.to_string())
     }
@@ -71,7 +73,7 @@ impl Serve for Front {
         self.host.answer_now(request)
     }
 
-    fn take_report(&self, request: &Request<Incoming>) -> Option<Reporting> {
+    fn take_report<B>(&self, request: &Request<B>) -> Option<Reporting> {
         self.host.take_report(request)
     }
 

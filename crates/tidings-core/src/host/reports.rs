@@ -15,7 +15,7 @@ use super::{
     bodies::{self, MediaType},
 };
 use crate::{
-    answer::Body,
+    answer::{Body, Held},
     cursor::MAX_NUMBER,
     draft::Draft,
     json::Json,
@@ -60,6 +60,18 @@ impl Reporting {
     {
         let appended = whole(&self.host, body, self.job, Ok(self.first)).await;
         appended.map_or_else(Problem::into_response, |appended| answer(&appended))
+    }
+
+    /// The same, as what servers hold: for those that have let go of everything else that the request came by.
+    pub fn held<B>(self, body: B) -> Held
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    {
+        Held::new(async move {
+            let (head, body) = self.answer(body).await.into_parts();
+            // It is there as a whole.
+            Response::from_parts(head, body.as_bytes().cloned().unwrap_or_default())
+        })
     }
 }
 

@@ -38,7 +38,7 @@ use super::{
     head::{self, LINE_REST, Refusal},
     paced::Paced,
     places::Place,
-    taken::{Given, Handover, Left, Next, Taken, can_be_taken},
+    taken::{Given, Handover, Left, Next, Taken, can_be_taken, keeps_alive},
 };
 
 /// What the kernel keeps for a client that does not read (it doubles the number). Together with hyper's own buffer this
@@ -90,12 +90,14 @@ enum Phase {
 impl<S: Serve> Connection<S> {
     pub(super) fn new(shared: &Arc<Shared<S>>, stream: TcpStream, place: Place) -> Self {
         let shared = Arc::clone(shared);
-        let begin = Box::pin(Through::begin(&shared, stream, BytesMut::new()));
+        let begin = Box::pin(Through::begin(&shared, stream, BytesMut::new(), true));
         Self { shared, phase: Phase::Hyper(begin), place }
     }
 
     /// Goes on with a connection that is no longer taken over.
     fn begin_anew(&self, next: Next, taken: Taken) -> Phase {
+        // Who does not send whole reports alone could go back and forth with each.
+        let takes_reports = !taken.is_for_reports();
         let (socket, unread) = taken.into_parts();
         // From then on no request is begun, and whoever has sent one can still read the answer before it.
         let next = if next == Next::Request && self.shared.closing.is_cancelled() { Next::Close } else { next };
@@ -105,7 +107,7 @@ impl<S: Serve> Connection<S> {
                 linger(socket).await;
                 None
             })),
-            Next::Request => Phase::Hyper(Box::pin(Through::begin(&self.shared, socket, unread))),
+            Next::Request => Phase::Hyper(Box::pin(Through::begin(&self.shared, socket, unread, takes_reports))),
         }
     }
 }
@@ -124,8 +126,7 @@ impl<S: Serve> Future for Connection<S> {
                     this.phase = given.map_or(Phase::Over, take);
                 }
                 Phase::Taken(taken) => {
-                    let rest = || rest(shared.limits.idle, shared.closing.clone());
-                    let next = task::ready!(taken.poll_next(cx, &shared.limits, rest));
+                    let next = task::ready!(taken.poll_next(cx, shared));
                     if let Phase::Taken(taken) = mem::replace(&mut this.phase, Phase::Over) {
                         this.phase = this.begin_anew(next, taken);
                     }
@@ -134,12 +135,6 @@ impl<S: Serve> Future for Connection<S> {
             }
         }
     }
-}
-
-/// Comes back when no request has come for too long, or the server closes.
-async fn rest(idle: Duration, closing: CancellationToken) {
-    // Either way the connection is closed.
-    let _ = timeout(idle, closing.cancelled()).await;
 }
 
 /// What hyper's part in a connection needs.
@@ -157,8 +152,10 @@ impl<S: Serve> Through<S> {
         shared: &Arc<Shared<S>>,
         mut stream: TcpStream,
         begun: BytesMut,
+        takes_reports: bool,
     ) -> impl Future<Output = Option<Given>> + Send + use<S> {
-        let this = Self { shared: Arc::clone(shared), activity: Arc::default(), handover: Arc::default() };
+        let handover = Arc::new(Handover::new(takes_reports && shared.limits.take_over));
+        let this = Self { shared: Arc::clone(shared), activity: Arc::default(), handover };
         async move {
             let limits = &this.shared.limits;
             if begun.is_empty()
@@ -236,10 +233,19 @@ impl<S: Serve> Through<S> {
                 return Either::Left(ready(Ok(response.map(|body| Tracked::new(body, running, None)))));
             }
             if let Some(report) = shared.service.take_report(&request) {
-                let body = request.into_body();
+                let handover = (handover.takes_reports() && keeps_alive(&request)).then(|| Arc::clone(&handover));
+                let answer = report.held(request.into_body());
+                let closing = shared.closing.clone();
                 return Either::Right(Either::Left(Box::pin(async move {
-                    let response = report.answer(body).await;
-                    Ok(response.map(|body| Tracked::new(body, running, None)))
+                    let response = match (answer.await, handover) {
+                        // Then all of the body has been read. (At the end hyper says that the connection is closed.)
+                        (response, Some(handover)) if response.status().is_success() && !closing.is_cancelled() => {
+                            handover.leave(Left::Reported(Box::new(response)));
+                            pending().await
+                        }
+                        (response, _) => response,
+                    };
+                    Ok(response.map(|body| Tracked::new(Body::from(body), running, None)))
                 })));
             }
             let handover = (shared.limits.take_over && can_be_taken(&request)).then(|| Arc::clone(&handover));

@@ -12,6 +12,7 @@ mod open_files;
 mod paced;
 mod places;
 mod taken;
+mod whole;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -47,7 +48,7 @@ pub trait Serve: Send + Sync + 'static {
 
     /// Begins with a request that is a report of events; `None` where [`reply`](Self::reply) is to be asked, which knows what
     /// to do with this one too.
-    fn take_report(&self, request: &Request<Incoming>) -> Option<Reporting> {
+    fn take_report<B>(&self, request: &Request<B>) -> Option<Reporting> {
         let _ = request;
         None
     }

@@ -3,12 +3,15 @@
 //! hyper keeps 10 KiB and more for a connection whatever happens on it. A stream of events that has brought what was there
 //! needs none of that any more, and a request that is held does not need it before it is answered. So either leaves word
 //! here and stays pending; once hyper has nothing left to write, its connection is taken apart and goes on as a socket and
-//! what is waited for. hyper begins anew on the same socket when there is a request or an answer again.
+//! what is waited for. hyper begins anew on the same socket when there is a request again.
+//!
+//! But for reports: whoever sends one sends many, and what hyper does for each is a good part of what it costs. So a
+//! connection is taken over with the answer to its first one too, and those that come whole after that are answered here.
 
 use std::{
     cell::RefCell,
     io,
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
     pin::Pin,
     rc::Rc,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -22,25 +25,28 @@ use http_body::Body as _;
 use httpdate::HttpDate;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
-use tidings::{EventStream, Held};
+use tidings::{Body, EventStream, Held};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
-use super::{Limits, paced::Stall};
+use super::{Limits, Serve, connection::Shared, head, paced::Stall, whole};
 
 /// The chunk that ends a body (RFC 9112, 7.1), without trailers.
 const LAST_CHUNK: Bytes = Bytes::from_static(b"0\r\n\r\n");
 
-/// How much is read from a client that sends while it waits, at a time.
-const READ: usize = 1024;
+/// How much is read at a time.
+const READ: usize = 4 * 1024;
 
 /// How often connections have been taken over from hyper.
 #[derive(Debug, Default)]
 pub struct TakenOver {
     streams: AtomicU64,
     polls: AtomicU64,
+    reports: AtomicU64,
 }
 
 impl TakenOver {
@@ -55,6 +61,12 @@ impl TakenOver {
     pub fn polls(&self) -> u64 {
         self.polls.load(Ordering::Relaxed)
     }
+
+    /// Reports that have been answered without hyper.
+    #[must_use]
+    pub fn reports(&self) -> u64 {
+        self.reports.load(Ordering::Relaxed)
+    }
 }
 
 /// What a connection goes on with.
@@ -64,6 +76,8 @@ pub(super) enum Left {
     Stream(EventStream),
     /// A request that is to be answered.
     Held(Held),
+    /// The answer to a report. Boxed, for it is by far the largest, and there is room for one in every connection.
+    Reported(Box<Response<Bytes>>),
 }
 
 /// What hyper gives back of a connection.
@@ -80,9 +94,19 @@ pub(super) struct Handover {
     left: Mutex<Option<Left>>,
     /// Whether hyper has nothing left to write.
     flushed: AtomicBool,
+    takes_reports: bool,
 }
 
 impl Handover {
+    /// `takes_reports`: whether the connection is to be taken over once it has reported.
+    pub(super) fn new(takes_reports: bool) -> Self {
+        Self { takes_reports, ..Self::default() }
+    }
+
+    pub(super) fn takes_reports(&self) -> bool {
+        self.takes_reports
+    }
+
     /// Leaves word. Whoever does stays pending from then on.
     pub(super) fn leave(&self, left: Left) {
         *self.left.lock() = Some(left);
@@ -98,13 +122,19 @@ impl Handover {
     }
 }
 
-/// Whether a request can be answered without hyper: what it says of the connection must be what is meant anyway.
+/// Whether a request can be waited for without hyper.
 pub(super) fn can_be_taken(request: &Request<Incoming>) -> bool {
-    let keeps_alive = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
+    *request.method() == Method::GET && request.body().is_end_stream() && keeps_alive(request)
+}
+
+/// Whether the connection can go on without hyper: what the request says of it must be what is meant anyway. After one that
+/// has a length beside its transfer coding hyper closes the connection (RFC 9112, 6.3), and shows only the latter.
+pub(super) fn keeps_alive(request: &Request<Incoming>) -> bool {
+    let is_kept = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
+    let headers = request.headers();
     request.version() == Version::HTTP_11
-        && *request.method() == Method::GET
-        && request.body().is_end_stream()
-        && request.headers().get_all(header::CONNECTION).iter().all(keeps_alive)
+        && !headers.contains_key(header::TRANSFER_ENCODING)
+        && headers.get_all(header::CONNECTION).iter().all(is_kept)
 }
 
 /// A connection without hyper: a socket, and what its client waits for.
@@ -112,9 +142,17 @@ pub(super) struct Taken {
     socket: TcpStream,
     /// What the client has sent meanwhile: its next requests.
     unread: BytesMut,
+    /// Whether that was so much that nothing more was read.
+    is_full: bool,
     /// Whether the client has said that nothing follows them.
     half_closed: bool,
     doing: Doing,
+    /// Ready when the connection is to end if nothing happens on it. It may run for longer than the last rest.
+    ends: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Whether there was a request since it began to run.
+    was_asked: bool,
+    /// Whether it was taken over for its reports.
+    reports: bool,
 }
 
 enum Doing {
@@ -124,8 +162,8 @@ enum Doing {
     Holding(Held),
     /// Sends it.
     Answering { unsent: Unsent, closes: bool },
-    /// Waits for the next request, until this is ready.
-    Resting(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// Waits for the next request.
+    Resting,
 }
 
 /// How a connection that was taken over goes on.
@@ -135,13 +173,14 @@ pub(super) enum Next {
     Nothing,
     /// It is to be closed.
     Close,
-    /// A request has begun to come.
+    /// A request has begun to come that is not answered here.
     Request,
 }
 
 impl Taken {
     pub(super) fn new(given: Given, limits: &Limits, count: &TakenOver) -> Self {
         let Given { socket, unread, left } = given;
+        let reports = matches!(left, Left::Reported(_));
         let doing = match left {
             Left::Stream(events) => {
                 count.streams.fetch_add(1, Ordering::Relaxed);
@@ -151,16 +190,23 @@ impl Taken {
                 count.polls.fetch_add(1, Ordering::Relaxed);
                 Doing::Holding(held)
             }
+            Left::Reported(answer) => Doing::Answering { unsent: Unsent::new(encode(&answer), limits), closes: false },
         };
-        Self { socket, unread: BytesMut::from(&*unread), half_closed: false, doing }
+        let unread = BytesMut::from(&*unread);
+        Self { socket, unread, is_full: false, half_closed: false, doing, ends: None, was_asked: false, reports }
     }
 
-    /// Ready once there is nothing more to do here. `rest` makes what ends a connection on which no request comes.
-    pub(super) fn poll_next<R>(&mut self, cx: &mut Context<'_>, limits: &Limits, rest: impl Fn() -> R) -> Poll<Next>
-    where
-        R: Future<Output = ()> + Send + 'static,
-    {
-        if self.poll_gone(cx, limits.header_block_bytes + limits.request_target_bytes).is_ready() {
+    /// Ready once there is nothing more to do here.
+    pub(super) fn poll_next<S: Serve>(&mut self, cx: &mut Context<'_>, shared: &Shared<S>) -> Poll<Next> {
+        let limits = &shared.limits;
+        let most = limits.header_block_bytes + limits.request_target_bytes;
+        // An answer that is there is sent before it is looked whether its client has closed its half meanwhile.
+        if let Doing::Answering { unsent, .. } = &mut self.doing
+            && let Poll::Ready(Err(_)) = unsent.poll_send(cx, &mut self.socket)
+        {
+            return Poll::Ready(Next::Nothing);
+        }
+        if self.poll_gone(cx, most).is_ready() {
             return Poll::Ready(Next::Nothing);
         }
         loop {
@@ -180,18 +226,50 @@ impl Taken {
                     self.doing = Doing::Answering { unsent: Unsent::new(encode(&answer), limits), closes };
                 }
                 Doing::Answering { closes: true, .. } => return Poll::Ready(Next::Close),
-                Doing::Resting(_) | Doing::Answering { .. } if has_request(&mut self.unread) => {
-                    return Poll::Ready(Next::Request);
+                Doing::Resting | Doing::Answering { .. } if has_request(&mut self.unread) => {
+                    let Some(answer) = self.take_report(shared) else { return Poll::Ready(Next::Request) };
+                    self.doing = Doing::Holding(answer);
                 }
+                Doing::Resting | Doing::Answering { .. } if self.half_closed => return Poll::Ready(Next::Close),
                 Doing::Streaming { events: None, .. } | Doing::Answering { .. } => {
-                    self.doing = Doing::Resting(Box::pin(rest()));
+                    self.doing = Doing::Resting;
+                    // What came at once is not kept room for while nothing comes.
+                    if self.unread.is_empty() && self.unread.capacity() > READ {
+                        self.unread = BytesMut::new();
+                    }
                 }
-                Doing::Resting(ends) => {
-                    ready!(ends.as_mut().poll(cx));
-                    return Poll::Ready(Next::Close);
+                // There is room again, and nobody is told of what comes.
+                Doing::Resting if self.is_full => {
+                    if self.poll_gone(cx, most).is_ready() {
+                        return Poll::Ready(Next::Nothing);
+                    }
+                }
+                Doing::Resting => {
+                    let rest = || rest(limits.idle, shared.closing.clone());
+                    ready!(self.ends.get_or_insert_with(|| Box::pin(rest())).as_mut().poll(cx));
+                    if !mem::take(&mut self.was_asked) || shared.closing.is_cancelled() {
+                        return Poll::Ready(Next::Close);
+                    }
+                    self.ends = None;
                 }
             }
         }
+    }
+
+    /// Takes the next request, if it is a report that has come whole, and answers it.
+    fn take_report<S: Serve>(&mut self, shared: &Shared<S>) -> Option<Held> {
+        let (request, length) = whole::first(&self.unread).filter(|_| !shared.closing.is_cancelled())?;
+        head::check(&request, &shared.limits).ok()?;
+        let report = shared.service.take_report(&request)?;
+        self.unread.advance(length);
+        self.was_asked = true;
+        shared.taken_over.reports.fetch_add(1, Ordering::Relaxed);
+        Some(report.held(Body::from(request.into_body())))
+    }
+
+    /// Whether it was taken over for its reports.
+    pub(super) fn is_for_reports(&self) -> bool {
+        self.reports
     }
 
     /// Gives the socket back, and what the client has sent meanwhile.
@@ -201,6 +279,7 @@ impl Taken {
 
     /// Ready once the client has gone. Who sends more than a request or two while it waits is not read any further.
     fn poll_gone(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<()> {
+        self.is_full = false;
         while self.unread.len() < most && !self.half_closed {
             let mut bytes = [MaybeUninit::uninit(); READ];
             let mut read = ReadBuf::uninit(&mut bytes);
@@ -211,8 +290,15 @@ impl Taken {
                 Ok(()) | Err(_) => return Poll::Ready(()),
             }
         }
+        self.is_full = !self.half_closed;
         Poll::Pending
     }
+}
+
+/// Comes back when no request has come for too long, or the server closes.
+async fn rest(idle: Duration, closing: CancellationToken) {
+    // Either way the connection is closed.
+    let _ = timeout(idle, closing.cancelled()).await;
 }
 
 /// Whether the next request has begun. Empty lines before it are ignored (RFC 9112, 2.2).
