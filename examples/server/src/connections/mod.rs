@@ -1,7 +1,7 @@
 //! Accepts connections and serves HTTP/1.1 and HTTP/2 on them, within limits.
 //!
 //! Knows nothing of jobs but that some requests report what has happened to them: it serves whatever [replies](Serve) to
-//! requests, and takes connections over from hyper whose answers are waited for.
+//! requests, and takes connections over from hyper whose answers are waited for or whose requests are reports.
 
 mod activity;
 mod connection;
