@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
-use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 use tidings::{Body, Health, Host, Problem, ProblemKind, Reply, Reporting};
 
@@ -57,7 +56,7 @@ impl Front {
         }
         let taken_over = &self.taken_over;
         let taken_over =
-            json!({ "streams": taken_over.streams(), "polls": taken_over.polls(), "reports": taken_over.reports() });
+            json!({ "streams": taken_over.streams(), "polls": taken_over.polls(), "answers": taken_over.answers() });
         let shown: Value = json!({ "status": status, "transports": transports, "taken_over": taken_over });
         Body::json(shown.to_string())
     }
@@ -68,7 +67,7 @@ impl Front {
 }
 
 impl Serve for Front {
-    fn reply_now(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+    fn reply_now<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
         // None of its paths is one of those that are answered before it.
         self.host.answer_now(request)
     }
@@ -77,7 +76,7 @@ impl Serve for Front {
         self.host.take_report(request)
     }
 
-    async fn reply(&self, request: Request<Incoming>) -> Reply {
+    async fn reply(&self, request: Request<Body>) -> Reply {
         let answer = match request.uri().path() {
             "/healthz" => Self::healthz,
             "/readyz" => Self::readyz,
@@ -88,7 +87,7 @@ impl Serve for Front {
                 let Ok(response) = tower_service::Service::call(&mut web, request).into_inner();
                 return response.into();
             }
-            _ => return self.host.reply(request.map(Body::wrap)).await,
+            _ => return self.host.reply(request).await,
         };
         let mut response = match *request.method() {
             Method::GET => answer(self),

@@ -21,7 +21,7 @@ fn a_server_that_lives_says_so() {
     let server = Server::start("");
     assert_eq!(server.get("/healthz").status, 200);
     let ready = server.get("/readyz");
-    let taken_over = json!({ "streams": 0, "polls": 0, "reports": 0 });
+    let taken_over = json!({ "streams": 0, "polls": 0, "answers": 0 });
     assert_eq!(ready.status, 200);
     assert_eq!(ready.json(), json!({ "status": "ready", "transports": {}, "taken_over": taken_over }));
     let head = server.ask(&format!("HEAD /readyz HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", server.address));

@@ -49,7 +49,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
 /// Asks as `tidings-server` does.
 async fn answer(mut host: Host, request: Request<Body>, status: StatusCode) -> usize {
     let response = if let Some(response) = host.answer_now(&request) {
-        response
+        response.map(Body::from)
     } else if let Some(report) = host.take_report(&request) {
         report.answer(request.into_body()).await
     } else {

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, sync::LazyLock};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
 use serde::Deserialize;
 
@@ -55,14 +56,14 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-pub(super) fn show(host: &Host, asked: &HeaderMap, job: &Snapshot) -> Response<Body> {
+pub(super) fn show(host: &Host, asked: &HeaderMap, job: &Snapshot) -> Response<Bytes> {
     let shown = host.jobs().shown(job);
     let (mut response, head) = if etag::none_match_is(asked, &shown.tag) {
-        let mut unchanged = Response::new(Body::empty());
+        let mut unchanged = Response::new(Bytes::new());
         *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
         (unchanged, &UNCHANGED)
     } else {
-        (Response::new(Body::from(shown.json.clone())), &SHOWN)
+        (Response::new(shown.json.clone()), &SHOWN)
     };
     let headers = response.headers_mut();
     headers.clone_from(head);
@@ -180,7 +181,7 @@ fn snapshot(host: &Host, status: StatusCode, job: &Snapshot) -> Response<Body> {
     json_response(status, host.jobs().snapshot_json(job))
 }
 
-pub(super) fn json_response(status: StatusCode, json: impl Into<bytes::Bytes>) -> Response<Body> {
+pub(super) fn json_response(status: StatusCode, json: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::from(json));
     *response.status_mut() = status;
     response.headers_mut().clone_from(&TOLD);

@@ -78,7 +78,7 @@ impl Host {
     /// Answers what is asked for most, a `GET` of a job that is known here, from the head alone and at once. `None` for all
     /// other requests. [`reply`](Self::reply) answers this one too, and no differently: nothing is moved or waited for
     /// here, and that is a good part of what such an answer costs.
-    pub fn answer_now<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
+    pub fn answer_now<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
         let Head { method: &Method::GET, uri, headers, .. } = Head::of(request) else { return None };
         let id = self.within_base(uri.path()).strip_prefix("/jobs/")?.parse().ok()?;
         let job = self.feed().known(id)?;
@@ -145,7 +145,9 @@ impl Host {
         let response = match (&route, &parts.method, job) {
             (Route::Jobs, &Method::GET | &Method::HEAD, _) => answers::list(self, &parts),
             (Route::Jobs, &Method::POST, _) => Box::pin(answers::submit(self, &parts, body)).await,
-            (Route::Job(_), &Method::GET | &Method::HEAD, Some(job)) => Ok(answers::show(self, &parts.headers, &job)),
+            (Route::Job(_), &Method::GET | &Method::HEAD, Some(job)) => {
+                Ok(answers::show(self, &parts.headers, &job).map(Body::from))
+            }
             (Route::Job(_), &Method::DELETE, Some(job)) => Box::pin(answers::delete(self, job.id)).await,
             (Route::Cancel(_), &Method::POST, Some(job)) => Box::pin(answers::cancel(self, &parts, body, job.id)).await,
             (Route::Reports(_), &Method::POST, Some(job)) => {

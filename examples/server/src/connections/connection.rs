@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::{pending, poll_fn, ready},
+    future::{pending, poll_fn},
     io, mem,
     pin::{Pin, pin},
     sync::Arc,
@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::Request;
+use http::{Request, Response};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -33,7 +33,7 @@ use tokio_util::{either::Either, sync::CancellationToken};
 
 use super::{
     Limits, Serve, TakenOver,
-    activity::{Activity, Tracked},
+    activity::{Activity, Running, Tracked},
     first::{First, read_first},
     head::{self, LINE_REST, Refusal},
     paced::Paced,
@@ -96,8 +96,8 @@ impl<S: Serve> Connection<S> {
 
     /// Goes on with a connection that is no longer taken over.
     fn begin_anew(&self, next: Next, taken: Taken) -> Phase {
-        // Who does not send whole reports alone could go back and forth with each.
-        let takes_reports = !taken.is_for_reports();
+        // Who does not send such requests alone could go back and forth with each.
+        let takes_answers = !taken.is_for_requests();
         let (socket, unread) = taken.into_parts();
         // From then on no request is begun, and whoever has sent one can still read the answer before it.
         let next = if next == Next::Request && self.shared.closing.is_cancelled() { Next::Close } else { next };
@@ -107,7 +107,7 @@ impl<S: Serve> Connection<S> {
                 linger(socket).await;
                 None
             })),
-            Next::Request => Phase::Hyper(Box::pin(Through::begin(&self.shared, socket, unread, takes_reports))),
+            Next::Request => Phase::Hyper(Box::pin(Through::begin(&self.shared, socket, unread, takes_answers))),
         }
     }
 }
@@ -152,9 +152,9 @@ impl<S: Serve> Through<S> {
         shared: &Arc<Shared<S>>,
         mut stream: TcpStream,
         begun: BytesMut,
-        takes_reports: bool,
+        takes_answers: bool,
     ) -> impl Future<Output = Option<Given>> + Send + use<S> {
-        let handover = Arc::new(Handover::new(takes_reports && shared.limits.take_over));
+        let handover = Arc::new(Handover::new(takes_answers && shared.limits.take_over));
         let this = Self { shared: Arc::clone(shared), activity: Arc::default(), handover };
         async move {
             let limits = &this.shared.limits;
@@ -225,22 +225,30 @@ impl<S: Serve> Through<S> {
         let handover = Arc::clone(&self.handover);
         service_fn(move |request: Request<Incoming>| {
             let running = activity.begin();
-            let now = match head::check(&request, &shared.limits) {
-                Ok(()) => shared.service.reply_now(&request),
-                Err(refusal) => Some(refusal.response()),
-            };
-            if let Some(response) = now {
-                return Either::Left(ready(Ok(response.map(|body| Tracked::new(body, running, None)))));
+            if let Err(refusal) = head::check(&request, &shared.limits) {
+                return Either::Left(Now::sent(refusal.response(), running));
+            }
+            if let Some(answer) = shared.service.reply_now(&request) {
+                // Not the first, for many look but once. (At the end hyper says that the connection is closed.)
+                let is_left = activity.begun() > 1
+                    && handover.takes_answers()
+                    && can_be_taken(&request)
+                    && !shared.closing.is_cancelled();
+                if is_left {
+                    handover.leave(Left::Answer(Box::new(answer)));
+                    return Either::Left(Now::left());
+                }
+                return Either::Left(Now::sent(answer.map(Body::from), running));
             }
             if let Some(report) = shared.service.take_report(&request) {
-                let handover = (handover.takes_reports() && keeps_alive(&request)).then(|| Arc::clone(&handover));
+                let handover = (handover.takes_answers() && keeps_alive(&request)).then(|| Arc::clone(&handover));
                 let answer = report.held(request.into_body());
                 let closing = shared.closing.clone();
                 return Either::Right(Either::Left(Box::pin(async move {
                     let response = match (answer.await, handover) {
                         // Then all of the body has been read. (At the end hyper says that the connection is closed.)
                         (response, Some(handover)) if response.status().is_success() && !closing.is_cancelled() => {
-                            handover.leave(Left::Reported(Box::new(response)));
+                            handover.leave(Left::Answer(Box::new(response)));
                             pending().await
                         }
                         (response, _) => response,
@@ -251,7 +259,7 @@ impl<S: Serve> Through<S> {
             let handover = (shared.limits.take_over && can_be_taken(&request)).then(|| Arc::clone(&handover));
             let shared = Arc::clone(&shared);
             // In a box of its own, which is gone before what it says is waited for: that can be long, and for many.
-            let reply = Box::pin(async move { shared.service.reply(request).await });
+            let reply = Box::pin(async move { shared.service.reply(request.map(Body::wrap)).await });
             // Boxed, for hyper moves it about.
             Either::Right(Either::Right(Box::pin(async move {
                 let response = match (reply.await, &handover) {
@@ -320,6 +328,27 @@ impl<S: Serve> Through<S> {
             }
         })
         .await
+    }
+}
+
+/// An answer that is there; nothing, and for ever pending, where it was left.
+struct Now(Option<Response<Tracked>>);
+
+impl Now {
+    fn sent(response: Response<Body>, running: Running) -> Self {
+        Self(Some(response.map(|body| Tracked::new(body, running, None))))
+    }
+
+    fn left() -> Self {
+        Self(None)
+    }
+}
+
+impl Future for Now {
+    type Output = Result<Response<Tracked>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
     }
 }
 

@@ -39,8 +39,8 @@ pub struct Limits {
     /// default.
     pub streams_per_connection: u32,
     /// Whether connections of HTTP/1.1 are taken over from hyper while they stream events or wait for an answer, which
-    /// saves some 10 KiB of memory for each, or report events, which saves time. Clients see no difference. `true` by
-    /// default.
+    /// saves some 10 KiB of memory for each, or bring one report, look or poll after the other, which saves time. Clients
+    /// see no difference. `true` by default.
     pub take_over: bool,
     /// How long connections may take to end after shutdown has closed them. 5 s by default; then they are cut off.
     #[serde(rename = "closing_seconds", deserialize_with = "seconds::deserialize")]

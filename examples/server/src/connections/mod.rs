@@ -1,7 +1,7 @@
 //! Accepts connections and serves HTTP/1.1 and HTTP/2 on them, within limits.
 //!
 //! Knows nothing of jobs but that some requests report what has happened to them: it serves whatever [replies](Serve) to
-//! requests, and takes connections over from hyper whose answers are waited for or whose requests are reports.
+//! requests, and takes connections over from hyper whose answers are waited for, or whose requests are many and alike.
 
 mod activity;
 mod connection;
@@ -16,8 +16,8 @@ mod whole;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tidings::{Body, Reply, Reporting};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -41,7 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub trait Serve: Send + Sync + 'static {
     /// Replies to a request whose head is enough, with what is at hand; `None` where [`reply`](Self::reply) is to be asked,
     /// which knows an answer to this one too.
-    fn reply_now(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+    fn reply_now<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
         let _ = request;
         None
     }
@@ -53,8 +53,8 @@ pub trait Serve: Send + Sync + 'static {
         None
     }
 
-    /// Replies to a request. Dropping the future ends the request.
-    fn reply(&self, request: Request<Incoming>) -> impl Future<Output = Reply> + Send;
+    /// Replies to a request. Dropping the future ends the request. One that gets something (`GET`) may be asked twice.
+    fn reply(&self, request: Request<Body>) -> impl Future<Output = Reply> + Send;
 }
 
 /// Serves connections until `closing` is cancelled, and then until all have ended or [`Limits::closing`] has passed.

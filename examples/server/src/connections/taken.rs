@@ -5,8 +5,9 @@
 //! here and stays pending; once hyper has nothing left to write, its connection is taken apart and goes on as a socket and
 //! what is waited for. hyper begins anew on the same socket when there is a request again.
 //!
-//! But for reports: whoever sends one sends many, and what hyper does for each is a good part of what it costs. So a
-//! connection is taken over with the answer to its first one too, and those that come whole after that are answered here.
+//! Whoever reports something or looks at a job again and again sends many requests, too, and what hyper does for each is a
+//! good part of what it costs. So a connection is taken over with the answer to its first report or its second look as well.
+//! What comes whole on a connection that was taken over is answered here, and the rest by a hyper that begins anew.
 
 use std::{
     cell::RefCell,
@@ -14,18 +15,21 @@ use std::{
     mem::{self, MaybeUninit},
     pin::Pin,
     rc::Rc,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderValue, Method, Request, Response, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use httpdate::HttpDate;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
-use tidings::{Body, EventStream, Held};
+use tidings::{Body, EventStream, Held, Reply};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -46,7 +50,7 @@ const READ: usize = 4 * 1024;
 pub struct TakenOver {
     streams: AtomicU64,
     polls: AtomicU64,
-    reports: AtomicU64,
+    answers: AtomicU64,
 }
 
 impl TakenOver {
@@ -62,10 +66,10 @@ impl TakenOver {
         self.polls.load(Ordering::Relaxed)
     }
 
-    /// Reports that have been answered without hyper.
+    /// Requests that have been answered without hyper, and without being held.
     #[must_use]
-    pub fn reports(&self) -> u64 {
-        self.reports.load(Ordering::Relaxed)
+    pub fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
     }
 }
 
@@ -76,8 +80,9 @@ pub(super) enum Left {
     Stream(EventStream),
     /// A request that is to be answered.
     Held(Held),
-    /// The answer to a report. Boxed, for it is by far the largest, and there is room for one in every connection.
-    Reported(Box<Response<Bytes>>),
+    /// An answer, of a connection whose next requests are to be answered without hyper. Boxed, for it is by far the largest,
+    /// and there is room for one in every connection.
+    Answer(Box<Response<Bytes>>),
 }
 
 /// What hyper gives back of a connection.
@@ -94,17 +99,17 @@ pub(super) struct Handover {
     left: Mutex<Option<Left>>,
     /// Whether hyper has nothing left to write.
     flushed: AtomicBool,
-    takes_reports: bool,
+    takes_answers: bool,
 }
 
 impl Handover {
-    /// `takes_reports`: whether the connection is to be taken over once it has reported.
-    pub(super) fn new(takes_reports: bool) -> Self {
-        Self { takes_reports, ..Self::default() }
+    /// `takes_answers`: whether the connection is to be taken over with the answer to what its client may go on with.
+    pub(super) fn new(takes_answers: bool) -> Self {
+        Self { takes_answers, ..Self::default() }
     }
 
-    pub(super) fn takes_reports(&self) -> bool {
-        self.takes_reports
+    pub(super) fn takes_answers(&self) -> bool {
+        self.takes_answers
     }
 
     /// Leaves word. Whoever does stays pending from then on.
@@ -151,13 +156,15 @@ pub(super) struct Taken {
     ends: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Whether there was a request since it began to run.
     was_asked: bool,
-    /// Whether it was taken over for its reports.
-    reports: bool,
+    /// Whether it was taken over for the requests that come next.
+    for_requests: bool,
 }
 
 enum Doing {
     /// Sends events. `events` is nothing once the last of them, and the end of the body, is what is unsent.
     Streaming { events: Option<EventStream>, unsent: Unsent },
+    /// Finds out what becomes of a request, of which these are the bytes.
+    Replying { reply: Pin<Box<dyn Future<Output = Reply> + Send>>, request: Bytes },
     /// Waits for an answer.
     Holding(Held),
     /// Sends it.
@@ -180,7 +187,7 @@ pub(super) enum Next {
 impl Taken {
     pub(super) fn new(given: Given, limits: &Limits, count: &TakenOver) -> Self {
         let Given { socket, unread, left } = given;
-        let reports = matches!(left, Left::Reported(_));
+        let for_requests = matches!(left, Left::Answer(_));
         let doing = match left {
             Left::Stream(events) => {
                 count.streams.fetch_add(1, Ordering::Relaxed);
@@ -190,14 +197,14 @@ impl Taken {
                 count.polls.fetch_add(1, Ordering::Relaxed);
                 Doing::Holding(held)
             }
-            Left::Reported(answer) => Doing::Answering { unsent: Unsent::new(encode(&answer), limits), closes: false },
+            Left::Answer(answer) => Doing::answering(&answer, limits),
         };
         let unread = BytesMut::from(&*unread);
-        Self { socket, unread, is_full: false, half_closed: false, doing, ends: None, was_asked: false, reports }
+        Self { socket, unread, is_full: false, half_closed: false, doing, ends: None, was_asked: false, for_requests }
     }
 
     /// Ready once there is nothing more to do here.
-    pub(super) fn poll_next<S: Serve>(&mut self, cx: &mut Context<'_>, shared: &Shared<S>) -> Poll<Next> {
+    pub(super) fn poll_next<S: Serve>(&mut self, cx: &mut Context<'_>, shared: &Arc<Shared<S>>) -> Poll<Next> {
         let limits = &shared.limits;
         let most = limits.header_block_bytes + limits.request_target_bytes;
         // An answer that is there is sent before it is looked whether its client has closed its half meanwhile.
@@ -220,15 +227,29 @@ impl Taken {
                     Some(chunks) => unsent.bytes = chunks,
                     None => self.doing = Doing::Streaming { events: None, unsent: Unsent::new(LAST_CHUNK, limits) },
                 },
-                Doing::Holding(held) => {
-                    let answer = ready!(Pin::new(held).poll(cx));
-                    let closes = answer.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
-                    self.doing = Doing::Answering { unsent: Unsent::new(encode(&answer), limits), closes };
-                }
+                Doing::Replying { reply, request } => match ready!(reply.as_mut().poll(cx)) {
+                    Reply::Held(held) => {
+                        shared.taken_over.polls.fetch_add(1, Ordering::Relaxed);
+                        self.doing = Doing::Holding(held);
+                    }
+                    Reply::Response(response) => match response.body().as_bytes().cloned() {
+                        Some(body) => {
+                            let answer = response.map(|_| body);
+                            shared.taken_over.answers.fetch_add(1, Ordering::Relaxed);
+                            self.doing = Doing::answering(&answer, limits);
+                        }
+                        // hyper asks once more, which is nothing to anybody: it gets something.
+                        None => {
+                            self.unread = BytesMut::from_iter(request.iter().chain(&self.unread));
+                            return Poll::Ready(Next::Request);
+                        }
+                    },
+                },
+                Doing::Holding(held) => self.doing = Doing::answering(&ready!(Pin::new(held).poll(cx)), limits),
                 Doing::Answering { closes: true, .. } => return Poll::Ready(Next::Close),
                 Doing::Resting | Doing::Answering { .. } if has_request(&mut self.unread) => {
-                    let Some(answer) = self.take_report(shared) else { return Poll::Ready(Next::Request) };
-                    self.doing = Doing::Holding(answer);
+                    let Some(doing) = self.take_request(shared) else { return Poll::Ready(Next::Request) };
+                    self.doing = doing;
                 }
                 Doing::Resting | Doing::Answering { .. } if self.half_closed => return Poll::Ready(Next::Close),
                 Doing::Streaming { events: None, .. } | Doing::Answering { .. } => {
@@ -256,20 +277,31 @@ impl Taken {
         }
     }
 
-    /// Takes the next request, if it is a report that has come whole, and answers it.
-    fn take_report<S: Serve>(&mut self, shared: &Shared<S>) -> Option<Held> {
-        let (request, length) = whole::first(&self.unread).filter(|_| !shared.closing.is_cancelled())?;
+    /// Takes the next request, if it has come whole and is one to be answered here: one that gets something, or a report.
+    fn take_request<S: Serve>(&mut self, shared: &Arc<Shared<S>>) -> Option<Doing> {
+        let (request, bytes) = whole::first(&self.unread).filter(|_| !shared.closing.is_cancelled())?;
         head::check(&request, &shared.limits).ok()?;
-        let report = shared.service.take_report(&request)?;
+        let length = bytes.len();
+        let doing = if let Some(answer) = shared.service.reply_now(&request) {
+            shared.taken_over.answers.fetch_add(1, Ordering::Relaxed);
+            Doing::answering(&answer, &shared.limits)
+        } else if *request.method() == Method::GET {
+            let shared = Arc::clone(shared);
+            let reply = Box::pin(async move { shared.service.reply(request.map(Body::from)).await });
+            Doing::Replying { reply, request: bytes }
+        } else {
+            let report = shared.service.take_report(&request)?;
+            shared.taken_over.answers.fetch_add(1, Ordering::Relaxed);
+            Doing::Holding(report.held(Body::from(request.into_body())))
+        };
         self.unread.advance(length);
         self.was_asked = true;
-        shared.taken_over.reports.fetch_add(1, Ordering::Relaxed);
-        Some(report.held(Body::from(request.into_body())))
+        Some(doing)
     }
 
-    /// Whether it was taken over for its reports.
-    pub(super) fn is_for_reports(&self) -> bool {
-        self.reports
+    /// Whether it was taken over for the requests that come next.
+    pub(super) fn is_for_requests(&self) -> bool {
+        self.for_requests
     }
 
     /// Gives the socket back, and what the client has sent meanwhile.
@@ -308,6 +340,13 @@ fn has_request(unread: &mut BytesMut) -> bool {
     !unread.is_empty()
 }
 
+impl Doing {
+    fn answering(answer: &Response<Bytes>, limits: &Limits) -> Self {
+        let closes = answer.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
+        Self::Answering { unsent: Unsent::new(encode(answer), limits), closes }
+    }
+}
+
 /// What the socket has not taken yet.
 struct Unsent {
     bytes: Bytes,
@@ -342,8 +381,11 @@ fn encode(answer: &Response<Bytes>) -> Bytes {
     for (name, value) in answer.headers() {
         line([b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]);
     }
-    line([b"\r\ncontent-length: ", body.len().to_string().as_bytes(), b"\r\ndate: ", &date()]);
-    line([b"\r\n\r\n", body, b"", b""]);
+    // It would be the length of what was not modified (RFC 9110, 8.6).
+    if status != StatusCode::NOT_MODIFIED {
+        line([b"\r\ncontent-length: ", body.len().to_string().as_bytes(), b"", b""]);
+    }
+    line([b"\r\ndate: ", &date(), b"\r\n\r\n", body]);
     out.into()
 }
 

@@ -1,4 +1,4 @@
-//! Reports that have come whole, on connections that are taken over from hyper.
+//! Requests that have come whole, on connections that are taken over from hyper.
 
 use std::mem::MaybeUninit;
 
@@ -9,15 +9,11 @@ use httparse::{Header, ParserConfig, Status};
 /// A head with more fields is left to hyper.
 const FIELDS: usize = 32;
 
-/// The first request of what has been read, and how many bytes it takes: if it posts a body of a known length, all of it is
-/// there, and hyper would make the same of it. `None` for whatever is unusual, which is for hyper to judge.
+/// The first request of what has been read, and all its bytes: if it gets something, or posts a body of a known length, all
+/// of it is there, and hyper would make the same of it. `None` for whatever is unusual, which is for hyper to judge.
 ///
 /// The syntax is [`httparse`]'s, as hyper's is.
-pub(super) fn first(unread: &[u8]) -> Option<(Request<Bytes>, usize)> {
-    // Most that come here ask for something.
-    if !unread.starts_with(b"POST ") {
-        return None;
-    }
+pub(super) fn first(unread: &[u8]) -> Option<(Request<Bytes>, Bytes)> {
     let mut fields = [MaybeUninit::uninit(); FIELDS];
     let mut head = httparse::Request::new(&mut []);
     let parsed = ParserConfig::default().parse_request_with_uninit_headers(&mut head, unread, &mut fields);
@@ -26,7 +22,12 @@ pub(super) fn first(unread: &[u8]) -> Option<(Request<Bytes>, usize)> {
     if head.version != Some(1) {
         return None;
     }
-    let end = begin.checked_add(body_length(head.headers)?)?;
+    let (method, length) = match (head.method?, body_length(head.headers)?) {
+        ("GET", None | Some(0)) => (Method::GET, 0),
+        ("POST", Some(length)) => (Method::POST, length),
+        _ => return None,
+    };
+    let end = begin.checked_add(length)?;
     // One copy for all its parts.
     let bytes = Bytes::copy_from_slice(unread.get(..end)?);
     let part = |part: &[u8]| {
@@ -39,15 +40,15 @@ pub(super) fn first(unread: &[u8]) -> Option<(Request<Bytes>, usize)> {
         headers.append(name, HeaderValue::from_maybe_shared(part(value)).ok()?);
     }
     let mut request = Request::new(bytes.slice(begin..));
-    *request.method_mut() = Method::POST;
+    *request.method_mut() = method;
     *request.uri_mut() = Uri::from_maybe_shared(part(target.as_bytes())).ok()?;
     *request.headers_mut() = headers;
-    Some((request, end))
+    Some((request, bytes))
 }
 
-/// The length of a body (RFC 9112, 6.3), where the head says it once, and nothing else of how the request is sent or of what
-/// is to become of the connection.
-fn body_length(fields: &[Header<'_>]) -> Option<usize> {
+/// The length of a body (RFC 9112, 6.3), if the head says it once or not at all; `None` where there is more to how the
+/// request is sent, or to what is to become of the connection.
+fn body_length(fields: &[Header<'_>]) -> Option<Option<usize>> {
     let mut length = None;
     for Header { name, value } in fields {
         let is = |other: HeaderName| name.eq_ignore_ascii_case(other.as_str());
@@ -66,7 +67,7 @@ fn body_length(fields: &[Header<'_>]) -> Option<usize> {
             _ => {}
         }
     }
-    length
+    Some(length)
 }
 
 #[cfg(test)]
@@ -78,12 +79,23 @@ mod tests {
 
     #[test]
     fn a_whole_request_is_what_it_says() {
-        let (request, length) = first(format!("{REPORT}GET /next").as_bytes()).expect("it is whole");
-        assert_eq!(length, REPORT.len());
+        let (request, bytes) = first(format!("{REPORT}GET /next").as_bytes()).expect("it is whole");
+        assert_eq!(bytes, REPORT);
         assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::POST, "/jobs/1/events?a=b"));
         assert_eq!(request.body(), "{}");
         assert_eq!(request.headers().len(), 5);
         assert_eq!(request.headers().get_all("x-twice").iter().collect::<Vec<_>>(), ["1", "2"]);
+    }
+
+    #[test]
+    fn what_gets_something_has_no_body() {
+        for (fields, is_whole) in [("", true), ("content-length: 0\r\n", true), ("content-length: 1\r\n", false)] {
+            let whole = first(format!("GET /jobs HTTP/1.1\r\nhost: a\r\n{fields}\r\nGET").as_bytes());
+            assert_eq!(whole.is_some(), is_whole, "{fields}");
+            let Some((request, bytes)) = whole else { continue };
+            assert_eq!((request.method(), request.uri().path(), &**request.body()), (&Method::GET, "/jobs", &b""[..]));
+            assert!(bytes.ends_with(b"\r\n\r\n"), "{bytes:?}");
+        }
     }
 
     #[test]
@@ -97,11 +109,12 @@ mod tests {
     fn what_is_unusual_is_left_to_hyper() {
         let changed = |from: &str, to: &str| {
             assert!(REPORT.contains(from), "{from}");
-            first(REPORT.replacen(from, to, 1).as_bytes()).map(|(_, length)| length)
+            first(REPORT.replacen(from, to, 1).as_bytes()).map(|(_, bytes)| bytes.len())
         };
         assert_eq!(changed("a=b", "a=c"), Some(REPORT.len()));
         for (from, to) in [
             ("POST", "PUT"),
+            ("POST", "HEAD"),
             ("HTTP/1.1", "HTTP/1.0"),
             ("/jobs", "http://a/jobs"),
             ("/jobs", "jobs"),

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty};
-use hyper::{body::Incoming, client::conn::http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tidings::Reply;
 use tidings_server::connections::{Limits, Serve, TakenOver, serve};
@@ -108,7 +108,7 @@ impl Default for App {
 }
 
 impl Serve for App {
-    async fn reply(&self, request: Request<Incoming>) -> Reply {
+    async fn reply(&self, request: Request<tidings::Body>) -> Reply {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let response = match request.uri().path() {
             "/hello" => Response::new(Text::Once(Some("hello"))),

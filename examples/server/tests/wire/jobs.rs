@@ -165,7 +165,7 @@ fn a_server_says_that_it_lives_and_is_ready() {
     let server = Server::start("");
     Ask::get("/healthz").to(&server).expect(200);
     let ready = Ask::get("/readyz").to(&server).expect(200);
-    let taken_over = json!({ "streams": 0, "polls": 0, "reports": 0 });
+    let taken_over = json!({ "streams": 0, "polls": 0, "answers": 0 });
     assert_eq!(ready.json(), json!({ "status": "ready", "transports": {}, "taken_over": taken_over }));
 }
 
