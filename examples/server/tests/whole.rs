@@ -55,6 +55,14 @@ fn taken_over(server: &Server, what: &str) -> u64 {
     server.get("/readyz").json()["taken_over"][what].as_u64().expect("a number")
 }
 
+#[track_caller]
+fn wait_until_held(server: &Server, polls: u64) {
+    let begun = Instant::now();
+    while taken_over(server, "polls") != polls {
+        assert!(begun.elapsed() < HANGS, "{:?}", server.get("/readyz"));
+    }
+}
+
 /// A connection that has reported an event of a job that is there for nothing else.
 fn taken_connection(server: &Server) -> Live {
     let mut live = Live::connect(server);
@@ -98,7 +106,7 @@ fn one_poll_after_the_other_is_held_without_hyper() {
     let mut live = Live::connect(&server);
     for after in 2..8 {
         live.send(get(&server, &job.path(&format!("/long-poll?after={after}&wait=50"))));
-        while taken_over(&server, "polls") != after - 1 {}
+        wait_until_held(&server, after - 1);
         job.note();
         assert_eq!(live.answer(Has::Body).expect(200).json()["events"][0]["seq"], after + 1);
     }
@@ -128,11 +136,11 @@ fn said(reply: &Reply) -> (u16, Vec<String>, Value) {
     let line = |(name, value): &(String, String)| if varies(name) { name.clone() } else { format!("{name}: {value}") };
     let mut fields: Vec<_> = reply.fields.iter().map(line).collect();
     fields.sort();
-    let mut json = if reply.body.is_empty() { Value::Null } else { reply.json() };
-    if json["cursor"].is_string() {
-        json["cursor"].take();
+    let mut body = serde_json::from_str(&reply.body).unwrap_or_else(|_| Value::from(reply.body.as_str()));
+    if let Some(cursor) = body.get_mut("cursor") {
+        cursor.take();
     }
-    (reply.status, fields, json)
+    (reply.status, fields, body)
 }
 
 #[test]
@@ -141,40 +149,48 @@ fn whatever_is_asked_for_the_answer_is_the_one_that_hyper_brings() {
     let job = Job::open(&server);
     let tag = |path: &str| format!("if-none-match: {}\r\n", job.get(path).field("etag").expect("a tag"));
     let (tag, polled) = (tag(""), tag("/short-poll?after=2"));
+    let over = Job::over(&server);
+    let end = format!("last-event-id: {}\r\n", over.cursor());
+    let file = if cfg!(feature = "web") { 200 } else { 404 };
+    let at = |rest: &str| job.path(rest);
     let mut taken_before = 0;
     for (count, path, fields, status) in [
-        (1, "", "", 200),
-        (1, "", &*tag, 304),
-        (1, "", "if-none-match: \"0\"\r\n", 200),
-        (1, "?a=b", "content-length: 0\r\n", 200),
-        (1, "/short-poll", "", 200),
-        (1, "/short-poll?after=2", &*polled, 304),
-        (1, "/short-poll?after=x", "", 400),
-        (1, "/long-poll", "", 200),
-        (1, "/long-poll?after=2&wait=0", "", 200),
-        (1, "/long-poll?wait=x", "", 400),
-        (1, "/nothing", "", 404),
-        (1, "/cancel", "", 405),
-        (1, "", "host: elsewhere\r\n", 400),
+        (1, at(""), "", 200),
+        (1, at(""), &*tag, 304),
+        (1, at(""), "if-none-match: \"0\"\r\n", 200),
+        (1, at("?a=b"), "content-length: 0\r\n", 200),
+        (1, at("/short-poll"), "", 200),
+        (1, at("/short-poll?after=2"), &*polled, 304),
+        (1, at("/short-poll?after=x"), "", 400),
+        (1, at("/long-poll"), "", 200),
+        (1, at("/long-poll?after=2&wait=0"), "", 200),
+        (1, at("/long-poll?wait=x"), "", 400),
+        (1, at("/sse?after=x"), "", 400),
+        (1, over.path("/sse"), &*end, 204),
+        (1, at("/nothing"), "", 404),
+        (1, at("/cancel"), "", 405),
+        (1, at(""), "host: elsewhere\r\n", 400),
+        (1, "/".to_owned(), "", file),
+        (1, "/tidings.js".to_owned(), "", file),
+        (1, "/jobs".to_owned(), "", 200),
+        (1, "/pipelines".to_owned(), "", 200),
         // What is not whole, or may mean more than it says, is left to hyper.
-        (0, "", "expect: 100-continue\r\n", 200),
-        (0, "", "connection: close\r\n", 200),
-        (0, "", "upgrade: h2c\r\n", 200),
-        (0, "", "content-length: 1, 2\r\n", 400),
-        (0, "", &"a: b\r\n".repeat(40), 200),
-        (0, "", &"a: b\r\n".repeat(70), 431),
+        (0, at(""), "expect: 100-continue\r\n", 200),
+        (0, at(""), "connection: close\r\n", 200),
+        (0, at(""), "upgrade: h2c\r\n", 200),
+        (0, at(""), "content-length: 1, 2\r\n", 400),
+        (0, at(""), &"a: b\r\n".repeat(40), 200),
+        (0, at(""), &"a: b\r\n".repeat(70), 431),
     ] {
-        let request = |fields: &str| get_with(&server, &job.path(path), fields);
+        let request = |fields: &str| get_with(&server, &path, fields);
         let mut live = taken_connection(&server);
         live.send(request(fields));
         let answer = live.answer(Has::Body);
         assert_eq!(answer.status, status, "{path} {fields}: {answer:?}");
         let closes = fields.starts_with("connection");
-        let expected = {
-            let mut plain = Live::connect(&server);
-            plain.send(request(&if closes { fields.to_owned() } else { format!("{NOT_TAKEN}{fields}") }));
-            plain.answer(Has::Body)
-        };
+        let mut plain = Live::connect(&server);
+        plain.send(request(&if closes { fields.to_owned() } else { format!("{NOT_TAKEN}{fields}") }));
+        let expected = plain.answer(Has::Body);
         assert_eq!(said(&answer), said(&expected), "{path} {fields}");
         taken_before += count;
         assert_eq!(taken(&server), taken_before, "{path} {fields}");
@@ -364,6 +380,21 @@ fn who_closes_its_half_after_a_report_has_its_answer() {
     let text = String::from_utf8(rest(&mut stream)).expect("text");
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
     assert_eq!(job.snapshot()["seq"], 4);
+}
+
+#[test]
+fn who_closes_its_half_while_it_is_held_is_gone() {
+    let server = Server::start("");
+    let job = Job::open(&server);
+    let mut stream = server.connect();
+    let look = get(&server, &job.path(""));
+    for _ in 0..3 {
+        stream.write_all(look.as_bytes()).expect("it is taken");
+        assert_eq!(Answer::read(&mut stream).status, 200);
+    }
+    stream.write_all(get(&server, &job.path("/long-poll?after=2&wait=50")).as_bytes()).expect("it is taken");
+    stream.shutdown(Shutdown::Write).expect("it is open");
+    assert_eq!(String::from_utf8(rest(&mut stream)).expect("text"), "");
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl<S: Serve> Future for Connection<S> {
             match &mut this.phase {
                 Phase::Hyper(hyper) => {
                     let given = task::ready!(hyper.as_mut().poll(cx));
-                    let take = |given| Phase::Taken(Taken::new(given, &shared.limits, &shared.taken_over));
+                    let take = |given| Phase::Taken(Taken::new(given, shared));
                     this.phase = given.map_or(Phase::Over, take);
                 }
                 Phase::Taken(taken) => {

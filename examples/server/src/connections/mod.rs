@@ -12,6 +12,7 @@ mod open_files;
 mod paced;
 mod places;
 mod taken;
+mod unsent;
 mod whole;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};

@@ -10,40 +10,39 @@
 //! What comes whole on a connection that was taken over is answered here, and the rest by a hyper that begins anew.
 
 use std::{
-    cell::RefCell,
-    io,
     mem::{self, MaybeUninit},
     pin::Pin,
-    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, Version, header};
 use http_body::Body as _;
-use httpdate::HttpDate;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tidings::{Body, EventStream, Held, Reply};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, ReadBuf},
     net::TcpStream,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, Serve, connection::Shared, head, paced::Stall, whole};
+use super::{Serve, connection::Shared, head, unsent::Unsent, whole};
 
 /// The chunk that ends a body (RFC 9112, 7.1), without trailers.
 const LAST_CHUNK: Bytes = Bytes::from_static(b"0\r\n\r\n");
 
 /// How much is read at a time.
 const READ: usize = 4 * 1024;
+
+/// How many requests of one connection are answered until others have their turn.
+const AT_A_TIME: usize = 16;
 
 /// How often connections have been taken over from hyper.
 #[derive(Debug, Default)]
@@ -185,8 +184,9 @@ pub(super) enum Next {
 }
 
 impl Taken {
-    pub(super) fn new(given: Given, limits: &Limits, count: &TakenOver) -> Self {
+    pub(super) fn new<S>(given: Given, shared: &Shared<S>) -> Self {
         let Given { socket, unread, left } = given;
+        let (limits, count) = (&shared.limits, &shared.taken_over);
         let for_requests = matches!(left, Left::Answer(_));
         let doing = match left {
             Left::Stream(events) => {
@@ -197,7 +197,7 @@ impl Taken {
                 count.polls.fetch_add(1, Ordering::Relaxed);
                 Doing::Holding(held)
             }
-            Left::Answer(answer) => Doing::answering(&answer, limits),
+            Left::Answer(answer) => Doing::answering(*answer, shared),
         };
         let unread = BytesMut::from(&*unread);
         Self { socket, unread, is_full: false, half_closed: false, doing, ends: None, was_asked: false, for_requests }
@@ -216,6 +216,7 @@ impl Taken {
         if self.poll_gone(cx, most).is_ready() {
             return Poll::Ready(Next::Nothing);
         }
+        let mut taken = 0;
         loop {
             if let Doing::Streaming { unsent, .. } | Doing::Answering { unsent, .. } = &mut self.doing
                 && ready!(unsent.poll_send(cx, &mut self.socket)).is_err()
@@ -224,19 +225,19 @@ impl Taken {
             }
             match &mut self.doing {
                 Doing::Streaming { events: Some(stream), unsent } => match ready!(stream.poll_chunks(cx)) {
-                    Some(chunks) => unsent.bytes = chunks,
+                    Some(chunks) => unsent.set(chunks),
                     None => self.doing = Doing::Streaming { events: None, unsent: Unsent::new(LAST_CHUNK, limits) },
                 },
-                Doing::Replying { reply, request } => match ready!(reply.as_mut().poll(cx)) {
-                    Reply::Held(held) => {
+                Doing::Replying { reply, request } => match reply.as_mut().poll(cx) {
+                    Poll::Pending => return self.poll_held_up(),
+                    Poll::Ready(Reply::Held(held)) => {
                         shared.taken_over.polls.fetch_add(1, Ordering::Relaxed);
                         self.doing = Doing::Holding(held);
                     }
-                    Reply::Response(response) => match response.body().as_bytes().cloned() {
+                    Poll::Ready(Reply::Response(response)) => match response.body().as_bytes().cloned() {
                         Some(body) => {
-                            let answer = response.map(|_| body);
                             shared.taken_over.answers.fetch_add(1, Ordering::Relaxed);
-                            self.doing = Doing::answering(&answer, limits);
+                            self.doing = Doing::answering(response.map(|_| body), shared);
                         }
                         // hyper asks once more, which is nothing to anybody: it gets something.
                         None => {
@@ -245,19 +246,23 @@ impl Taken {
                         }
                     },
                 },
-                Doing::Holding(held) => self.doing = Doing::answering(&ready!(Pin::new(held).poll(cx)), limits),
+                Doing::Holding(held) => match Pin::new(held).poll(cx) {
+                    Poll::Pending => return self.poll_held_up(),
+                    Poll::Ready(answer) => self.doing = Doing::answering(answer, shared),
+                },
                 Doing::Answering { closes: true, .. } => return Poll::Ready(Next::Close),
                 Doing::Resting | Doing::Answering { .. } if has_request(&mut self.unread) => {
+                    if taken == AT_A_TIME {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    taken += 1;
                     let Some(doing) = self.take_request(shared) else { return Poll::Ready(Next::Request) };
                     self.doing = doing;
                 }
                 Doing::Resting | Doing::Answering { .. } if self.half_closed => return Poll::Ready(Next::Close),
                 Doing::Streaming { events: None, .. } | Doing::Answering { .. } => {
                     self.doing = Doing::Resting;
-                    // What came at once is not kept room for while nothing comes.
-                    if self.unread.is_empty() && self.unread.capacity() > READ {
-                        self.unread = BytesMut::new();
-                    }
                 }
                 // There is room again, and nobody is told of what comes.
                 Doing::Resting if self.is_full => {
@@ -284,7 +289,7 @@ impl Taken {
         let length = bytes.len();
         let doing = if let Some(answer) = shared.service.reply_now(&request) {
             shared.taken_over.answers.fetch_add(1, Ordering::Relaxed);
-            Doing::answering(&answer, &shared.limits)
+            Doing::answering(answer, shared)
         } else if *request.method() == Method::GET {
             let shared = Arc::clone(shared);
             let reply = Box::pin(async move { shared.service.reply(request.map(Body::from)).await });
@@ -294,9 +299,14 @@ impl Taken {
             shared.taken_over.answers.fetch_add(1, Ordering::Relaxed);
             Doing::Holding(report.held(Body::from(request.into_body())))
         };
-        self.unread.advance(length);
+        consume(&mut self.unread, length);
         self.was_asked = true;
         Some(doing)
+    }
+
+    /// Pending, for as long as there is somebody to be answered: as hyper has it, who closes its half and waits is gone.
+    fn poll_held_up(&self) -> Poll<Next> {
+        if self.half_closed && self.unread.is_empty() { Poll::Ready(Next::Nothing) } else { Poll::Pending }
     }
 
     /// Whether it was taken over for the requests that come next.
@@ -335,75 +345,35 @@ async fn rest(idle: Duration, closing: CancellationToken) {
 
 /// Whether the next request has begun. Empty lines before it are ignored (RFC 9112, 2.2).
 fn has_request(unread: &mut BytesMut) -> bool {
-    let blank = unread.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    unread.advance(blank);
-    !unread.is_empty()
+    let mut rest = &unread[..];
+    while let Some(next) = rest.strip_prefix(b"\r\n").or_else(|| rest.strip_prefix(b"\n")) {
+        rest = next;
+    }
+    // It may be half of another one.
+    let begun = !matches!(rest, [] | b"\r");
+    let blank = unread.len() - rest.len();
+    consume(unread, blank);
+    begun
+}
+
+/// Takes what has been read so far. What came at once is not kept room for while nothing comes.
+fn consume(unread: &mut BytesMut, length: usize) {
+    if length == unread.len() {
+        *unread = BytesMut::new();
+    } else {
+        unread.advance(length);
+    }
 }
 
 impl Doing {
-    fn answering(answer: &Response<Bytes>, limits: &Limits) -> Self {
+    /// Sends an answer, which is the last one on its connection if it says so or the server closes.
+    fn answering<S>(mut answer: Response<Bytes>, shared: &Shared<S>) -> Self {
+        if shared.closing.is_cancelled() {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let closes = answer.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
-        Self::Answering { unsent: Unsent::new(encode(answer), limits), closes }
+        Self::Answering { unsent: Unsent::answer(answer, &shared.limits), closes }
     }
-}
-
-/// What the socket has not taken yet.
-struct Unsent {
-    bytes: Bytes,
-    stall: Stall,
-}
-
-impl Unsent {
-    fn new(bytes: Bytes, limits: &Limits) -> Self {
-        Self { bytes, stall: Stall::new(limits.write_stall) }
-    }
-
-    fn poll_send(&mut self, cx: &mut Context<'_>, socket: &mut TcpStream) -> Poll<io::Result<()>> {
-        while !self.bytes.is_empty() {
-            let written = Pin::new(&mut *socket).poll_write(cx, &self.bytes);
-            match ready!(self.stall.check(cx, written))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.bytes.advance(written),
-            }
-        }
-        // Even an empty slice keeps its memory.
-        self.bytes = Bytes::new();
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// An answer as HTTP/1.1 has it (RFC 9112), with what hyper would add to it.
-fn encode(answer: &Response<Bytes>) -> Bytes {
-    let (status, body) = (answer.status(), answer.body());
-    let mut out = Vec::with_capacity(HEAD + body.len());
-    let mut line = |parts: [&[u8]; 4]| parts.into_iter().for_each(|part| out.extend_from_slice(part));
-    line([b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", status.canonical_reason().unwrap_or_default().as_bytes()]);
-    for (name, value) in answer.headers() {
-        line([b"\r\n", name.as_str().as_bytes(), b": ", value.as_bytes()]);
-    }
-    // It would be the length of what was not modified (RFC 9110, 8.6).
-    if status != StatusCode::NOT_MODIFIED {
-        line([b"\r\ncontent-length: ", body.len().to_string().as_bytes(), b"", b""]);
-    }
-    line([b"\r\ndate: ", &date(), b"\r\n\r\n", body]);
-    out.into()
-}
-
-/// Room for a head.
-const HEAD: usize = 256;
-
-/// The date of an answer (RFC 9110, 6.6.1), written anew once a second.
-fn date() -> Rc<[u8]> {
-    thread_local! {
-        static WRITTEN: RefCell<(Duration, Rc<[u8]>)> = RefCell::default();
-    }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    WRITTEN.with_borrow_mut(|(at, written)| {
-        if at.as_secs() != now.as_secs() || written.is_empty() {
-            (*at, *written) = (now, HttpDate::from(UNIX_EPOCH + now).to_string().into_bytes().into());
-        }
-        Rc::clone(written)
-    })
 }
 
 #[cfg(test)]
@@ -420,14 +390,19 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_what_hyper_would_have_sent() {
-        let answer = Response::builder().status(404).header("x-a", "1").body(Bytes::from_static(b"{}"));
-        let text = encode(&answer.expect("a response"));
-        let text = std::str::from_utf8(&text).expect("text");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-        let (rest, date) = head.rsplit_once("\r\n").expect("lines");
-        assert_eq!(rest, "HTTP/1.1 404 Not Found\r\nx-a: 1\r\ncontent-length: 2");
-        assert!(date.strip_prefix("date: ").is_some_and(|date| date.parse::<HttpDate>().is_ok()), "{date}");
-        assert_eq!(body, "{}");
+    fn a_line_that_ends_in_half_is_left_to_hyper() {
+        for (unread, is_request) in [("\r", false), ("\r\n\r", false), ("\rGET", true), ("\n\r\r\n", true)] {
+            assert_eq!(has_request(&mut BytesMut::from(unread)), is_request, "{unread:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_of_what_was_taken() {
+        let mut unread = BytesMut::from(&[b'a'; 4 * READ][..]);
+        consume(&mut unread, 3 * READ);
+        assert_eq!(unread.len(), READ);
+        consume(&mut unread, READ);
+        unread.reserve(1);
+        assert!(unread.capacity() < READ, "{}", unread.capacity());
     }
 }
